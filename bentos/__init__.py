@@ -1,0 +1,1 @@
+"""One folder a model; each folder is one bento."""

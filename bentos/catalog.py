@@ -1,0 +1,61 @@
+"""The models there are: one line each.
+
+Routes, schemas, training, checks and the command line all follow from this tuple.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from core.errors import ModelUnknown
+
+if TYPE_CHECKING:
+    from bentos.predictor import Predictor
+
+CATALOG: tuple[str, ...] = ("profitability", "churn", "revenue_leak")
+
+
+def predictor_type(model: str) -> type[Predictor]:
+    """Give the predictor class of a model.
+
+    Raises
+    ------
+    ModelUnknown
+        The catalog has no such model.
+    """
+    require(model)
+    kind: type[Predictor] = import_module(f"bentos.{model}.predictor").PREDICTOR
+    return kind
+
+
+def require(model: str) -> str:
+    """Give the name back when the catalog has it.
+
+    Raises
+    ------
+    ModelUnknown
+        The catalog has no such model.
+    """
+    if model not in CATALOG:
+        raise ModelUnknown(model, CATALOG)
+    return model
+
+
+def path_name(model: str) -> str:
+    """Name of a model in a path: hyphens."""
+    return model.replace("_", "-")
+
+
+def model_name(path: str) -> str:
+    """Name of the model behind a path's part; underscores are taken too.
+
+    Raises
+    ------
+    ModelUnknown
+        The catalog has no such model.
+    """
+    name = path.replace("-", "_")
+    if name not in CATALOG:
+        raise ModelUnknown(path, [path_name(known) for known in CATALOG])
+    return name

@@ -1,0 +1,588 @@
+"""Every error a person can meet, in one tree.
+
+::
+
+    SeptetError                       500
+    ├── ConfigError                   500   a YAML file or a setting is wrong
+    ├── ContractError                 422
+    │   └── RowInvalid                422   a row breaks its model's contract
+    ├── RequestError                  400   the request itself is malformed
+    │   ├── JsonInvalid               400
+    │   ├── BodyTooLarge              413
+    │   ├── HeadersTooLarge           431
+    │   └── ContentTypeUnsupported    415
+    ├── AccessDenied                  401   no key, or a wrong one
+    ├── NotFound                      404
+    │   ├── ModelUnknown              404
+    │   └── PathUnknown               404
+    ├── MethodNotAllowed              405
+    ├── BatchTooLarge                 413
+    ├── NoChampion                    503   nothing trained yet
+    ├── RowUnanswered                 500   the model failed on a valid row
+    ├── ModelUnhealthy                503   the model does not answer its own example
+    ├── NotReady                      503   the process serves nothing yet
+    ├── DeadlinePassed                504   the answer took too long
+    ├── ArtifactCorrupt               500   an artifact is damaged or foreign
+    ├── SourceError                   500   a table cannot be read
+    ├── TrainingRefused               500   the table cannot be trained on
+    ├── RegistryDown                  503   MLflow does not answer
+    └── PortInUse                     500   another process listens there
+
+A class builds its own sentence from typed arguments: what is wrong, then how to mend it. The
+class name is the machine-readable code of the problem document (RFC 9457).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing wrong with one field.
+
+    Parameters
+    ----------
+    field
+        Name of the field, or a path such as ``rows[3].tenure_months``.
+    problem
+        What is wrong with the value that was given.
+    allowed
+        What would have been accepted.
+    """
+
+    field: str
+    problem: str
+    allowed: str
+
+
+class SeptetError(Exception):
+    """Base of every error that is meant for a person.
+
+    Parameters
+    ----------
+    detail
+        A sentence or two: what is wrong, and what to do.
+    problems
+        The single faults, when there are several.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str, *, problems: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = tuple(problems)
+
+    @property
+    def code(self) -> str:
+        """Machine-readable name: the class's own."""
+        return type(self).__name__
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that belong to this error."""
+        return {}
+
+    def to_problem(self, *, instance: str | None = None) -> dict[str, object]:
+        """Give the problem document (RFC 9457) of this error.
+
+        Parameters
+        ----------
+        instance
+            The request's id, when there is one.
+        """
+        problem: dict[str, object] = {
+            "type": f"urn:septet:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if instance is not None:
+            problem["instance"] = instance
+        if self.problems:
+            problem["problems"] = [asdict(p) for p in self.problems]
+        return problem
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Say which known name was probably meant, as a clause to append, or nothing."""
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class ConfigError(SeptetError):
+    """A configuration file or setting is wrong.
+
+    Parameters
+    ----------
+    fault
+        What is wrong, and what is allowed.
+    file
+        The file it stands in.
+    key
+        Dotted path of the key.
+    line
+        Line of the key, from 1.
+    """
+
+    title = "The configuration is wrong"
+
+    def __init__(
+        self,
+        fault: str,
+        *,
+        file: str | None = None,
+        key: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.file, self.key, self.line = file, key, line
+        place = file or ""
+        if line is not None:
+            place += f", line {line}"
+        if key:
+            place += f"{', ' if place else ''}key {key!r}"
+        super().__init__(f"{place}: {fault}" if place else fault)
+
+
+class ContractError(SeptetError):
+    """Input does not keep to a contract."""
+
+    status = 422
+    title = "The input breaks the contract"
+
+
+class RowInvalid(ContractError):
+    """A row breaks its model's contract.
+
+    Parameters
+    ----------
+    problems
+        At least one fault.
+    """
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        one = len(problems) == 1
+        first = problems[0]
+        detail = (
+            f"{first.field}: {first.problem}; {first.allowed}."
+            if one
+            else f"{len(problems)} fields are wrong, the first: "
+            f"{first.field}: {first.problem}; {first.allowed}."
+        )
+        super().__init__(detail, problems=problems)
+
+
+class RequestError(SeptetError):
+    """The request cannot be understood."""
+
+    status = 400
+    title = "The request is malformed"
+
+
+class JsonInvalid(RequestError):
+    """The body is not strict JSON.
+
+    Parameters
+    ----------
+    fault
+        What the parser met, with its position.
+    """
+
+    title = "The body is not valid JSON"
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(
+            f"{fault}. Send strict JSON (RFC 8259) in UTF-8: no NaN or Infinity, no key twice, "
+            "numbers that a 64-bit float holds."
+        )
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit.
+
+    Parameters
+    ----------
+    limit_bytes
+        Most bytes a body may have.
+    """
+
+    status = 413
+    title = "The body is too large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The body has more than the {limit_bytes:,} bytes allowed. Send fewer rows a request, "
+            "or score a file with `septet predict`."
+        )
+
+
+class HeadersTooLarge(RequestError):
+    """The headers are over the limit.
+
+    Parameters
+    ----------
+    limit_bytes
+        Most bytes the headers may have together.
+    """
+
+    status = 431
+    title = "The headers are too large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The headers have more than the {limit_bytes:,} bytes allowed. Send only those needed."
+        )
+
+
+class ContentTypeUnsupported(RequestError):
+    """The body is of another type than JSON.
+
+    Parameters
+    ----------
+    given
+        The content type as sent.
+    """
+
+    status = 415
+    title = "The content type is not supported"
+
+    def __init__(self, given: str) -> None:
+        shown = given[:80] if given else "no Content-Type"
+        super().__init__(f"{shown!r} was sent; send `Content-Type: application/json`.")
+
+
+class AccessDenied(SeptetError):
+    """No key was sent, or one that does not open anything.
+
+    Parameters
+    ----------
+    fault
+        What is wrong with the key.
+    """
+
+    status = 401
+    title = "A valid API key is needed"
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault} Send a key in the header `X-API-Key`.")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The challenge; Basic lets a browser ask for the key (as the password)."""
+        return {"WWW-Authenticate": 'Basic realm="Septet: any name, the API key as password"'}
+
+
+class NotFound(SeptetError):
+    """There is nothing under that name."""
+
+    status = 404
+    title = "Not found"
+
+
+class ModelUnknown(NotFound):
+    """No model has that name.
+
+    Parameters
+    ----------
+    name
+        The name asked for.
+    known
+        The names there are.
+    """
+
+    title = "No such model"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"There is no model {name[:80]!r}.{nearest(name, known)} "
+            f"The models: {', '.join(known)}."
+        )
+
+
+class PathUnknown(NotFound):
+    """No route has that path.
+
+    Parameters
+    ----------
+    path
+        The path asked for.
+    """
+
+    title = "No such path"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Nothing is served under {path[:200]!r}. All routes stand in /docs.")
+
+
+class MethodNotAllowed(SeptetError):
+    """The path exists, but not with this method.
+
+    Parameters
+    ----------
+    method
+        The method that was used.
+    allowed
+        The methods the path has.
+    """
+
+    status = 405
+    title = "The method is not allowed here"
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        self.allowed = tuple(allowed)
+        use = f"Use {' or '.join(self.allowed)}." if allowed else "See /docs for what is allowed."
+        super().__init__(f"{method[:20]} is not allowed here. {use}")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Allow, as RFC 9110 asks."""
+        return {"Allow": ", ".join(self.allowed)} if self.allowed else {}
+
+
+class BatchTooLarge(SeptetError):
+    """More rows than one request may hold.
+
+    Parameters
+    ----------
+    rows
+        Rows that were sent.
+    limit
+        Most rows a request may hold.
+    """
+
+    status = 413
+    title = "The batch has too many rows"
+
+    def __init__(self, rows: int, limit: int) -> None:
+        super().__init__(
+            f"The batch has {rows:,} rows; at most {limit:,} are answered at once. Split it, or "
+            "score a file with `septet predict`."
+        )
+
+
+class NoChampion(SeptetError):
+    """The model has no release to serve.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    reason
+        Why, when it is known: for example the last refusal.
+    """
+
+    status = 503
+    title = "The model has no champion yet"
+
+    def __init__(self, model: str, reason: str | None = None) -> None:
+        self.model = model
+        why = f" ({reason})" if reason else ""
+        super().__init__(
+            f"{model} has no champion to answer with{why}. Run `septet train {model}`."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "10"}
+
+
+class RowUnanswered(SeptetError):
+    """The model failed on a row that keeps to the contract.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    version
+        Version that failed.
+    """
+
+    title = "The row could not be answered"
+
+    def __init__(self, model: str, version: str) -> None:
+        super().__init__(
+            f"{model} version {version} failed on this row, though it keeps to the contract. The "
+            "reason stands in the server's log; other rows are answered. Report it, or move the "
+            "alias champion back to an earlier version."
+        )
+
+
+class ModelUnhealthy(SeptetError):
+    """A model does not answer its own example any more.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    version
+        Version that is served.
+    fault
+        What does not hold.
+    """
+
+    status = 503
+    title = "The model is not healthy"
+
+    def __init__(self, model: str, version: str, fault: str) -> None:
+        super().__init__(
+            f"{model} version {version} does not answer its own example: {fault}. Move the alias "
+            f"champion back to an earlier version, or run `septet train {model}`."
+        )
+
+
+class NotReady(SeptetError):
+    """The process runs, but has nothing to answer with.
+
+    Parameters
+    ----------
+    models
+        Names of the models it could serve.
+    """
+
+    status = 503
+    title = "Not ready"
+
+    def __init__(self, models: Sequence[str]) -> None:
+        super().__init__(
+            f"No champion is loaded for {', '.join(models)}. Run `septet train {models[0]}`; it is "
+            "taken up within seconds, without a restart."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "5"}
+
+
+class DeadlinePassed(SeptetError):
+    """The answer was not ready in time.
+
+    Parameters
+    ----------
+    limit_seconds
+        Seconds that an answer may take.
+    """
+
+    status = 504
+    title = "The answer took too long"
+
+    def __init__(self, limit_seconds: float) -> None:
+        super().__init__(
+            f"The answer was not ready within {limit_seconds:g} seconds. Send fewer rows a "
+            "request, or ask without explain."
+        )
+
+
+class ArtifactCorrupt(SeptetError):
+    """An artifact is damaged, incomplete, or not the one it says it is.
+
+    Parameters
+    ----------
+    folder
+        Where the artifact lies.
+    fault
+        What does not hold.
+    """
+
+    title = "The artifact is refused"
+
+    def __init__(self, folder: str, fault: str) -> None:
+        self.folder, self.fault = folder, fault
+        super().__init__(
+            f"The artifact in {folder} is refused: {fault}. The champion before it goes on; train "
+            "the model again, or move the alias back."
+        )
+
+
+class SourceError(SeptetError):
+    """A table cannot be read.
+
+    Parameters
+    ----------
+    source
+        What was to be read (a path, a query's address without its password).
+    fault
+        What is wrong, and what to do.
+    """
+
+    title = "The source cannot be read"
+
+    def __init__(self, source: str, fault: str) -> None:
+        self.source = source
+        super().__init__(f"{source}: {fault}")
+
+
+class TrainingRefused(SeptetError):
+    """The table was read, but no honest model can be trained on it.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    fault
+        What is wrong, and what to do.
+    problems
+        The first of the bad values: field is ``row N, column``.
+    """
+
+    title = "Training is refused"
+
+    def __init__(self, model: str, fault: str, *, problems: Sequence[FieldProblem] = ()) -> None:
+        self.model = model
+        super().__init__(f"{model}: {fault}", problems=problems)
+
+
+class RegistryDown(SeptetError):
+    """MLflow does not answer.
+
+    Parameters
+    ----------
+    address
+        The tracking address, without its password.
+    fault
+        What the client met.
+    """
+
+    status = 503
+    title = "The model registry does not answer"
+
+    def __init__(self, address: str, fault: str) -> None:
+        super().__init__(
+            f"MLflow at {address} does not answer ({fault}). Check that it runs and that "
+            "SEPTET_TRACKING_URI is right; what is served goes on."
+        )
+
+
+class PortInUse(SeptetError):
+    """Another process listens on the port.
+
+    Parameters
+    ----------
+    port
+        The port.
+    service
+        What was to listen there.
+    setting
+        The environment variable that moves it.
+    """
+
+    title = "A port is in use"
+
+    def __init__(self, port: int, service: str, setting: str) -> None:
+        super().__init__(
+            f"Port {port}, wanted for {service}, is in use by another process. Stop that one, or "
+            f"choose another port: {setting}={port + 1}."
+        )
+
+
+def reason_of(status: int) -> str:
+    """Standard phrase of an HTTP status."""
+    return HTTPStatus(status).phrase

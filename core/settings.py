@@ -1,0 +1,79 @@
+"""Settings from the environment: addresses, folders and secrets, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """What an installation sets through ``SEPTET_*`` variables.
+
+    Behaviour stands in ``configs/`` and is reviewed in git; here are only places and ports.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SEPTET_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=ROOT / ".septet", description="Folder of everything the platform writes."
+    )
+    configs: Path = Field(default=ROOT / "configs", description="Folder of the YAML files.")
+    tracking_uri: str | None = Field(
+        default=None, description="MLflow's address; SQLite under the home folder when unset."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the platform listens on.")
+    port: int = Field(default=8800, ge=1, le=65535, description="Port of the platform.")
+    mlflow_port: int = Field(default=8801, ge=1, le=65535, description="Port of the MLflow UI.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
+
+    @property
+    def releases(self) -> Path:
+        """Folder of the releases on disk, one sub-folder a model."""
+        return self.home / "releases"
+
+    @property
+    def mlflow_folder(self) -> Path:
+        """Folder of MLflow's own database and artifacts."""
+        return self.home / "mlflow"
+
+    @property
+    def mlflow_address(self) -> str:
+        """MLflow's tracking address, the embedded SQLite by default."""
+        return self.tracking_uri or f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
+
+    def model_config_path(self, model: str) -> Path:
+        """Path of a model's YAML file."""
+        return self.configs / "models" / f"{model}.yaml"
+
+    @property
+    def platform_config_path(self) -> Path:
+        """Path of the platform's YAML file."""
+        return self.configs / "platform.yaml"
+
+
+def load_settings() -> Settings:
+    """Read the environment once.
+
+    Raises
+    ------
+    ConfigError
+        A variable has a value that is not allowed; the message names it.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SEPTET_" + "_".join(str(p) for p in first["loc"]).upper()
+        raise ConfigError(f"{name}={first.get('input')!r}: {first['msg']}.") from error
+    return settings.model_copy(
+        update={"home": settings.home.resolve(), "configs": settings.configs.resolve()}
+    )
