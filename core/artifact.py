@@ -115,7 +115,10 @@ class Draft:
 
         Calling it again with other metrics replaces the manifest.
         """
-        self.write_json(CONFIG, config.model_dump(mode="json"))
+        # In the config's own order: it is the order of the features in every template and page.
+        content = config.model_dump(mode="json")
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+        self.write_text(CONFIG, f"{text}\n")
         names = sorted(p.name for p in self.folder.iterdir() if p.name != MANIFEST)
         manifest = Manifest(
             format=FORMAT,

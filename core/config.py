@@ -92,6 +92,7 @@ class Target(_Frozen):
     description: str = Field(min_length=3)
     unit: str | None = None
     positive: Scalar | None = Field(default=None, description="The value that means yes.")
+    unknown: Scalar | None = Field(default=None, description="The value that means not labelled.")
     amount: Name | None = Field(default=None, description="Column with the true amount, if any.")
     nullable: bool = Field(default=False, description="Whether rows without a label are kept.")
     horizon_days: int | None = Field(
@@ -102,6 +103,9 @@ class Target(_Frozen):
 class _Table(_Frozen):
     columns: dict[str, str] = Field(
         default_factory=dict, description="Our name of a column -> the source's name of it."
+    )
+    time_format: str | None = Field(
+        default=None, description="strptime format of the as-of time; ISO 8601 without it."
     )
 
 

@@ -214,8 +214,7 @@ def _is_beyond(value: object) -> bool:
     """Tell whether a 64-bit float cannot hold a number exactly, or at all."""
     if isinstance(value, float):
         return math.isinf(value)
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return is_integer and abs(value) > _LARGEST_INTEGER
+    return isinstance(value, int) and abs(value) > _LARGEST_INTEGER
 
 
 def _shown(value: object) -> str:

@@ -8,6 +8,7 @@
     │   └── RowInvalid                422   a row breaks its model's contract
     ├── RequestError                  400   the request itself is malformed
     │   ├── JsonInvalid               400
+    │   ├── QueryInvalid              400
     │   ├── BodyTooLarge              413
     │   ├── HeadersTooLarge           431
     │   └── ContentTypeUnsupported    415
@@ -26,6 +27,7 @@
     ├── SourceError                   500   a table cannot be read
     ├── TrainingRefused               500   the table cannot be trained on
     ├── RegistryDown                  503   MLflow does not answer
+    ├── LibraryMissing                500   a system library is not installed
     └── PortInUse                     500   another process listens there
 
 A class builds its own sentence from typed arguments: what is wrong, then how to mend it. The
@@ -202,6 +204,26 @@ class JsonInvalid(RequestError):
             f"{fault}. Send strict JSON (RFC 8259) in UTF-8: no NaN or Infinity, no key twice, "
             "numbers that a 64-bit float holds."
         )
+
+
+class QueryInvalid(RequestError):
+    """A query parameter is wrong.
+
+    Parameters
+    ----------
+    name
+        Name of the parameter.
+    fault
+        What is wrong.
+    allowed
+        What would be accepted.
+    """
+
+    title = "A query parameter is wrong"
+
+    def __init__(self, name: str, fault: str, allowed: str) -> None:
+        problem = FieldProblem(f"?{name[:80]}", fault, allowed)
+        super().__init__(f"?{name[:80]} {fault}; {allowed}.", problems=[problem])
 
 
 class BodyTooLarge(RequestError):
@@ -561,6 +583,23 @@ class RegistryDown(SeptetError):
         )
 
 
+class LibraryMissing(SeptetError):
+    """A library that the system must have cannot be loaded.
+
+    Parameters
+    ----------
+    library
+        Its name.
+    fix
+        What was met, and what to install.
+    """
+
+    title = "A library is missing"
+
+    def __init__(self, library: str, fix: str) -> None:
+        super().__init__(f"{library} cannot be loaded: {fix}.")
+
+
 class PortInUse(SeptetError):
     """Another process listens on the port.
 
@@ -579,7 +618,7 @@ class PortInUse(SeptetError):
     def __init__(self, port: int, service: str, setting: str) -> None:
         super().__init__(
             f"Port {port}, wanted for {service}, is in use by another process. Stop that one, or "
-            f"choose another port: {setting}={port + 1}."
+            f"choose another port: {setting}={port + 10}."
         )
 
 

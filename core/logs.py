@@ -32,5 +32,5 @@ def configure_logs(level: str = "INFO") -> None:
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """Give the logger of a module; ``name`` becomes the field ``logger``."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(logger=name))
+    """Give the logger of a module; ``name`` becomes the field ``module``."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(module=name))

@@ -1,0 +1,1 @@
+"""From a table to a gated release: source, frame, split, fit, evaluation, gate."""

@@ -1,0 +1,268 @@
+"""The training table as the contract wants it: typed, checked, and with a report of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.config import ModelConfig
+from core.encoding import Columns, FloatArray, ObjectArray
+from core.errors import FieldProblem, TrainingRefused
+from training.coercion import (
+    Coerced,
+    coerce_feature,
+    coerce_target,
+    coerce_texts,
+    coerce_times,
+    shown,
+)
+from training.source import RawTable
+
+_MOST_SHOWN = 20
+TimeArray = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """``n`` checked rows, column-wise.
+
+    Parameters
+    ----------
+    columns
+        The features.
+    target
+        float64, shape ``(n,)``; NaN for a row without a label.
+    amount
+        float64, shape ``(n,)``: the true amount, where the config names its column.
+    entity
+        Texts, shape ``(n,)``.
+    as_of
+        ``datetime64[us]`` in UTC, shape ``(n,)``, where the config names its column.
+    part
+        Texts, shape ``(n,)``: the split column, where the config names it.
+    row_numbers
+        Shape ``(n,)``: number of each row in the source.
+    """
+
+    columns: Columns
+    target: FloatArray
+    amount: FloatArray | None
+    entity: ObjectArray
+    as_of: TimeArray | None
+    part: ObjectArray | None
+    row_numbers: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: npt.NDArray[Any]) -> Frame:
+        """Give the rows of an index or of a mask, in that order."""
+        return replace(
+            self,
+            columns={name: values[rows] for name, values in self.columns.items()},
+            target=self.target[rows],
+            amount=None if self.amount is None else self.amount[rows],
+            entity=self.entity[rows],
+            as_of=None if self.as_of is None else self.as_of[rows],
+            part=None if self.part is None else self.part[rows],
+            row_numbers=self.row_numbers[rows],
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of the values, in the order of the rows."""
+        state = hashlib.sha256()
+        arrays = {**self.columns, "": self.target, " amount": self.amount, " as_of": self.as_of}
+        for name, values in arrays.items():
+            if values is not None:
+                state.update(name.encode() + b"\0")
+                state.update(_bytes_of(values))
+        state.update(_bytes_of(self.entity))
+        return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What was read, what was kept, and why the rest was not.
+
+    Parameters
+    ----------
+    rows_read, rows_kept
+        Counts.
+    counts
+        Bad cells by (column, reason).
+    problems
+        The first of them: row, column, value, reason.
+    """
+
+    rows_read: int
+    rows_kept: int
+    counts: dict[tuple[str, str], int]
+    problems: tuple[FieldProblem, ...]
+
+    @property
+    def rows_left_out(self) -> int:
+        """How many rows were left out."""
+        return self.rows_read - self.rows_kept
+
+    @property
+    def bad_share(self) -> float:
+        """Share of rows left out, 0 to 1."""
+        return self.rows_left_out / self.rows_read if self.rows_read else 0.0
+
+    def summary(self) -> str:
+        """Say in a sentence what was left out."""
+        if not self.rows_left_out:
+            return f"{self.rows_read:,} rows read, none left out"
+        worst = Counter(self.counts).most_common(3)
+        why = "; ".join(f"{column} {reason} ({count:,})" for (column, reason), count in worst)
+        return f"{self.rows_read:,} rows read, {self.rows_left_out:,} left out: {why}"
+
+
+class _Checker:
+    """Collects the faults of the columns of one table."""
+
+    def __init__(self, raw: RawTable) -> None:
+        self._raw = raw
+        self.bad = np.zeros(len(raw.row_numbers), dtype=np.bool_)
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.problems: list[FieldProblem] = list(raw.broken)
+        if raw.broken_count:
+            self.counts["row", "has another number of cells than the header"] = raw.broken_count
+
+    def take(self, name: str, coerced: Coerced) -> npt.NDArray[Any]:
+        """Note a column's faults and give its values."""
+        column = self._raw.table.column(name)
+        for fault in coerced.faults:
+            self.bad |= fault.mask
+            rows = np.flatnonzero(fault.mask)
+            self.counts[name, fault.reason] += len(rows)
+            for row in rows[: _MOST_SHOWN - len(self.problems)]:
+                place = f"row {self._raw.row_numbers[row]}, {name}"
+                value = shown(column, int(row))
+                self.problems.append(
+                    FieldProblem(place, f"{value!r} {fault.reason}", fault.allowed)
+                )
+        return coerced.values
+
+    def refuse_doubles(self, entity: ObjectArray, as_of: TimeArray) -> None:
+        """Note the rows whose entity and time stand in an earlier row."""
+        first: dict[tuple[object, int], int] = {}
+        ticks = as_of.astype(np.int64)
+        for row, key in enumerate(zip(entity, ticks.tolist(), strict=True)):
+            before = first.setdefault(key, row)
+            if before != row and not self.bad[row]:
+                self.bad[row] = True
+                self.counts["entity and time", "stand twice"] += 1
+                if len(self.problems) < _MOST_SHOWN:
+                    numbers = self._raw.row_numbers
+                    self.problems.append(
+                        FieldProblem(
+                            f"row {numbers[row]}, {key[0]}",
+                            f"has the entity and time of row {numbers[before]}",
+                            "one row for an entity and a time",
+                        )
+                    )
+
+
+def build_frame(
+    raw: RawTable, config: ModelConfig, *, latest: datetime
+) -> tuple[Frame, QualityReport]:
+    """Check a table against the contract and give what is good of it.
+
+    Parameters
+    ----------
+    raw
+        The table as read.
+    config
+        The model's config.
+    latest
+        Now: an as-of time may not lie after it.
+
+    Raises
+    ------
+    TrainingRefused
+        Too many bad rows, too few rows at all, or a column or target that says nothing. The
+        error carries the first bad cells, each with row, column, value and reason.
+    """
+    frame, checker = _check(raw, config, latest=latest)
+    rows_read = len(raw.row_numbers) + raw.broken_count
+    kept = np.flatnonzero(~checker.bad)
+    report = QualityReport(rows_read, len(kept), dict(checker.counts), tuple(checker.problems))
+    if report.bad_share > config.quality.max_bad_share:
+        raise TrainingRefused(
+            config.model,
+            f"{report.summary()}. That is {report.bad_share:.1%}, over the "
+            f"{config.quality.max_bad_share:.1%} of quality.max_bad_share. Mend the rows, widen "
+            "the feature's limits, or raise the share.",
+            problems=report.problems,
+        )
+    frame = frame.take(kept) if len(kept) < len(frame) else frame
+    _refuse_hopeless(frame, config, report)
+    return frame, report
+
+
+def _check(raw: RawTable, config: ModelConfig, *, latest: datetime) -> tuple[Frame, _Checker]:
+    """Turn every column into its type."""
+    checker, table = _Checker(raw), raw.table
+    columns = {
+        name: checker.take(name, coerce_feature(table.column(name), feature))
+        for name, feature in config.features.items()
+    }
+    target = config.target
+    labels = checker.take(target.column, coerce_target(table.column(target.column), target))
+    amount = None
+    if target.amount:
+        plain = target.model_copy(update={"positive": None, "unknown": None, "nullable": True})
+        amount = checker.take(target.amount, coerce_target(table.column(target.amount), plain))
+    entity = checker.take(config.entity, coerce_texts(table.column(config.entity)))
+    as_of = part = None
+    if config.as_of:
+        form = config.source.time_format
+        times = coerce_times(table.column(config.as_of), form=form, latest=latest)
+        as_of = checker.take(config.as_of, times)
+        checker.refuse_doubles(entity, as_of)
+    if config.split.column:
+        name = config.split.column
+        part = checker.take(name, coerce_texts(table.column(name)))
+    frame = Frame(columns, labels, amount, entity, as_of, part, raw.row_numbers)
+    return frame, checker
+
+
+def _refuse_hopeless(frame: Frame, config: ModelConfig, report: QualityReport) -> None:
+    """Refuse what no model can be learned from."""
+    model, column = config.model, config.target.column
+    if len(frame) < config.quality.min_rows:
+        raise TrainingRefused(
+            model,
+            f"{len(frame):,} good rows are fewer than the {config.quality.min_rows:,} of "
+            "quality.min_rows. Bring more rows, or lower it.",
+            problems=report.problems,
+        )
+    labels = frame.target[~np.isnan(frame.target)]
+    if not labels.size and not config.target.nullable:
+        raise TrainingRefused(model, f"the target {column!r} is null in every row.")
+    if labels.size and labels.min() == labels.max() and not config.target.nullable:
+        kind = "has one class only" if config.target.positive is not None else "is constant"
+        raise TrainingRefused(
+            model,
+            f"the target {column!r} {kind} ({labels[0]:g} in every row): there is nothing to "
+            "learn. Check target.column and target.positive.",
+        )
+    for name, values in frame.columns.items():
+        empty = all(v is None for v in values) if values.dtype == object else np.isnan(values).all()
+        if empty:
+            raise TrainingRefused(
+                model, f"the feature {name!r} is null in every row. Fill it, or take it out."
+            )
+
+
+def _bytes_of(values: npt.NDArray[Any]) -> bytes:
+    if values.dtype == object:
+        return "\0".join("" if v is None else f"={v}" for v in values).encode()
+    return np.ascontiguousarray(values).tobytes()
