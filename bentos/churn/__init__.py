@@ -1,0 +1,1 @@
+"""Will this client leave within the horizon?"""
