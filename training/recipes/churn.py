@@ -55,7 +55,7 @@ class Options:
     most_trees: int = 2000
     leaf_rows: int = 20
     leaf_penalty: float = 10.0
-    threads: int = 2
+    threads: int = 1
 
     @classmethod
     def of(cls, given: Mapping[str, Scalar]) -> Options:
