@@ -1,0 +1,217 @@
+"""From a row as it was sent to the answer that is sent back: the same for one bento and for all.
+
+Knows no HTTP. A batch is answered row by row in its effect: a row that breaks the contract, or
+that the model fails on, is refused with its own problem and touches no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from uuid_utils import uuid7
+
+from bentos.release import Release
+from core.contract import Row
+from core.errors import FieldProblem, RowInvalid, RowUnanswered, SeptetError
+from core.logs import get_logger
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row: an answer, or the error for which it was refused.
+
+    Parameters
+    ----------
+    answer
+        The answer, or nothing.
+    error
+        Why there is none, or nothing.
+    """
+
+    answer: Answer | None
+    error: SeptetError | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the plain data that is sent: one of the two is null."""
+        problem = None if self.error is None else self.error.to_problem()
+        return {"answer": self.answer, "problem": problem}
+
+
+def answer_row(release: Release, value: object, *, explain: bool = False) -> Answer:
+    """Answer one row.
+
+    Parameters
+    ----------
+    release
+        The release that answers.
+    value
+        The row as strict JSON gave it.
+    explain
+        Whether to add the reasons.
+
+    Returns
+    -------
+    dict
+        ``prediction_id``, ``model``, ``version``, the row's keys, ``result``, ``flags`` and, when
+        asked for, ``drivers``.
+
+    Raises
+    ------
+    RowInvalid
+        The row breaks the contract.
+    RowUnanswered
+        The model failed on it.
+    """
+    row = release.contract.parse_row(value)
+    return _predict_one(release, row, explain=explain)
+
+
+def answer_rows(
+    release: Release, values: Sequence[object], *, explain: bool = False
+) -> list[Outcome]:
+    """Answer many rows, each on its own.
+
+    Parameters
+    ----------
+    release
+        The one release that answers all of them.
+    values
+        ``n`` rows as strict JSON gave them.
+    explain
+        Whether to add the reasons.
+
+    Returns
+    -------
+    list of Outcome
+        ``n`` outcomes, in the order of the rows.
+    """
+    outcomes: list[Outcome | None] = [None] * len(values)
+    rows: list[Row] = []
+    places: list[int] = []
+    for place, value in enumerate(values):
+        try:
+            rows.append(release.contract.parse_row(value))
+            places.append(place)
+        except RowInvalid as error:
+            outcomes[place] = Outcome(answer=None, error=error)
+    for place, outcome in zip(places, _predict_many(release, rows, explain=explain), strict=True):
+        outcomes[place] = outcome
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def read_rows(value: object) -> list[object]:
+    """Take the rows out of the body of a batch.
+
+    Parameters
+    ----------
+    value
+        What strict JSON gave.
+
+    Raises
+    ------
+    RowInvalid
+        It is not ``{"rows": [...]}`` and nothing else, or there are no rows.
+    """
+    shape = 'send {"rows": [{...}, ...]} and nothing else'
+    if not isinstance(value, dict):
+        raise RowInvalid([FieldProblem("body", "is not an object", shape)])
+    strangers = [str(name)[:80] for name in value if name != "rows"]
+    if strangers:
+        raise RowInvalid(
+            [FieldProblem(name, "is not a field of a batch", shape) for name in strangers]
+        )
+    rows = value.get("rows")
+    if rows is None:
+        raise RowInvalid([FieldProblem("rows", "is missing", shape)])
+    if not isinstance(rows, list):
+        raise RowInvalid([FieldProblem("rows", "is not a list", shape)])
+    if not rows:
+        raise RowInvalid([FieldProblem("rows", "is empty", "send at least one row")])
+    return rows
+
+
+def ranking(release: Release, outcomes: Sequence[Outcome]) -> list[int] | None:
+    """Order the answered rows by what the model ranks by, the highest first.
+
+    Returns
+    -------
+    list of int or None
+        Indexes of the answered rows; nothing for a model that ranks by nothing.
+    """
+    field = release.predictor.RANK_BY
+    if field is None:
+        return None
+    found = [(i, o.answer["result"][field]) for i, o in enumerate(outcomes) if o.answer is not None]
+    # Without a number a row goes last; ties keep the order of the batch (sort is stable).
+    known = [(i, value) for i, value in found if value is not None]
+    known.sort(key=lambda pair: -pair[1])
+    return [i for i, _ in known] + [i for i, value in found if value is None]
+
+
+def _predict_many(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
+    """Answer valid rows together; when that fails, one by one, to find the row that is to blame."""
+    try:
+        bodies = release.predictor.predict(rows, explain=explain)
+        if len(bodies) == len(rows) and all(_is_sound(body) for body in bodies):
+            pairs = zip(rows, bodies, strict=True)
+            return [Outcome(answer=_dress(release, row, body), error=None) for row, body in pairs]
+    except Exception as error:  # noqa: BLE001 - logged; each row is tried on its own below
+        _log_failure(release, error)
+    outcomes = []
+    for row in rows:
+        try:
+            answer = _predict_one(release, row, explain=explain)
+        except RowUnanswered as refused:
+            outcomes.append(Outcome(answer=None, error=refused))
+        else:
+            outcomes.append(Outcome(answer=answer, error=None))
+    return outcomes
+
+
+def _predict_one(release: Release, row: Row, *, explain: bool) -> Answer:
+    """Answer one valid row."""
+    try:
+        [body] = release.predictor.predict([row], explain=explain)
+    except Exception as error:
+        _log_failure(release, error)
+        raise RowUnanswered(release.model, release.version) from error
+    if not _is_sound(body):
+        raise RowUnanswered(release.model, release.version)
+    return _dress(release, row, body)
+
+
+def _dress(release: Release, row: Row, body: Mapping[str, Any]) -> Answer:
+    """Put the id, the release and the row's keys around what the predictor said."""
+    config = release.contract.config
+    as_of = row.get(config.as_of) if config.as_of else None
+    return {
+        "prediction_id": str(uuid7()),
+        "model": release.model,
+        "version": release.version,
+        "entity": row.get(config.entity),
+        "as_of": as_of.isoformat() if isinstance(as_of, datetime) else None,
+        **body,
+    }
+
+
+def _is_sound(body: Mapping[str, Any]) -> bool:
+    """Say whether every number of an answer can be written as JSON."""
+    if not all(isfinite(v) for v in body["result"].values() if isinstance(v, float)):
+        return False
+    drivers = body.get("drivers")
+    if drivers is None:
+        return True
+    parts = [driver["contribution"] for driver in drivers["contributions"]]
+    return all(isfinite(number) for number in (drivers["base"], drivers["total"], *parts))
+
+
+def _log_failure(release: Release, error: Exception) -> None:
+    get_logger(__name__).error(
+        "prediction_failed", model=release.model, version=release.version, exc_info=error
+    )

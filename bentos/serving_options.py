@@ -1,0 +1,27 @@
+"""How BentoML runs every service of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bentos.border import BENTOML_TIMEOUT_SECONDS
+
+MAX_BATCH_SIZE = 128
+# BentoML drops what it thinks will be later than this: far above any real batch, so that only a
+# stuck process sheds. The deadline that callers see is the border's.
+MAX_LATENCY_MS = 5000
+
+
+def service_options() -> dict[str, Any]:
+    """Give the settings of ``bentoml.service``.
+
+    Its metrics write files a request and keep every path ever asked for; its tracing makes three
+    spans a request that nobody collects; its access log writes paths as they come. All are off.
+    """
+    return {
+        "workers": 1,
+        "metrics": {"enabled": False},
+        "tracing": {"excluded_urls": ".*"},
+        "logging": {"access": {"enabled": False}},
+        "traffic": {"timeout": BENTOML_TIMEOUT_SECONDS},
+    }

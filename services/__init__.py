@@ -1,0 +1,1 @@
+"""The platform: what is around the models."""

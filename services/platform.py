@@ -1,0 +1,34 @@
+"""The platform as one BentoML service: every model in one process, behind the gate.
+
+``bentoml serve services.platform:Platform``
+"""
+
+from __future__ import annotations
+
+import bentoml
+
+from bentos.serving_options import service_options
+from services.app import create_app
+from services.docs import docs_files
+from services.gate import Gate
+from services.runtime import Runtime
+
+RUNTIME = Runtime()
+
+
+@bentoml.service(name="septet", **service_options())
+@bentoml.asgi_app(create_app(RUNTIME, docs_files=docs_files()), path="/", name="platform")
+class Platform:
+    """Answers for every model of the catalog."""
+
+    def __init__(self) -> None:
+        RUNTIME.start()
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Stop following the champions."""
+        RUNTIME.stop()
+
+
+# mypy sees the class; the decorator made a Service of it.
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Releases: from the registry to disk, and what is told of them."""
