@@ -1,0 +1,155 @@
+"""What holds for every model of the catalog."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bentos.catalog import CATALOG, predictor_type
+from bentos.predictor import Predictor
+from core.artifact import open_artifact
+from core.contract import Contract, Row
+from core.encoding import rows_to_columns
+from tests.conftest import tiny_config
+from training.fitting import Stages, read_frame
+from training.progress import Silent
+
+_ROWS = 60
+_SECTIONS = ("Parameters", "Returns", "Raises", "References", "Examples")
+
+
+@pytest.fixture(scope="session", params=CATALOG)
+def model(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def predictor(model: str, tiny_home: Path) -> Predictor:
+    [folder] = [p for p in (tiny_home / "releases" / model).iterdir() if p.is_dir()]
+    return predictor_type(model)(open_artifact(folder))
+
+
+@pytest.fixture(scope="session")
+def rows(model: str, tiny_home: Path) -> list[Row]:
+    """Give rows of the sample firm as a caller would send them, checked by the contract."""
+    config = tiny_config(model)
+    frame, _ = read_frame(config, home=tiny_home, stages=Stages(Silent()))
+    contract = Contract(config)
+    picked = frame.take(np.linspace(0, len(frame) - 1, _ROWS).astype(int))
+    return [contract.parse_row(_sent(picked.columns, i, config.features)) for i in range(_ROWS)]
+
+
+def _sent(columns: Any, i: int, features: Any) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for name, feature in features.items():
+        value = columns[name][i]
+        if value is None or (isinstance(value, float) and np.isnan(value)):
+            row[name] = None
+        elif feature.type == "category":
+            row[name] = str(value)
+        elif feature.type == "boolean":
+            row[name] = bool(value)
+        else:
+            row[name] = int(value) if feature.type == "integer" else float(value)
+    return row
+
+
+def test_gives_one_result_for_each_row_and_none_for_none(
+    predictor: Predictor, rows: list[Row]
+) -> None:
+    assert len(predictor.predict(rows)) == len(rows)
+    assert predictor.predict([]) == []
+
+
+def test_a_batch_gives_what_single_rows_give(predictor: Predictor, rows: list[Row]) -> None:
+    singles = [predictor.predict([row], explain=True)[0] for row in rows]
+    together = predictor.predict(rows, explain=True)
+    assert [a["result"] for a in together] == [a["result"] for a in singles]
+    for one, other in zip(together, singles, strict=True):
+        assert one["drivers"]["total"] == other["drivers"]["total"]
+
+
+def test_the_order_of_rows_changes_nothing(predictor: Predictor, rows: list[Row]) -> None:
+    backwards = predictor.predict(rows[::-1])[::-1]
+    assert backwards == predictor.predict(rows)
+
+
+def test_the_inputs_stay_as_they_were(predictor: Predictor, rows: list[Row]) -> None:
+    before = copy.deepcopy(rows)
+    predictor.predict(rows, explain=True)
+    assert rows == before
+
+
+def test_asking_twice_gives_the_same_answer(predictor: Predictor, rows: list[Row]) -> None:
+    assert predictor.predict(rows) == predictor.predict(rows)
+
+
+def test_opening_the_artifact_again_gives_the_same_answer(
+    predictor: Predictor, rows: list[Row]
+) -> None:
+    again = type(predictor)(open_artifact(predictor.artifact.folder))
+    assert again.predict(rows) == predictor.predict(rows)
+
+
+def test_every_result_keeps_to_its_declared_ranges(predictor: Predictor, rows: list[Row]) -> None:
+    for answer in predictor.predict(rows):
+        predictor.RESULT.model_validate(answer["result"])
+
+
+def test_each_field_of_the_result_is_described_and_has_no_default(predictor: Predictor) -> None:
+    for name, field in predictor.RESULT.model_fields.items():
+        assert field.description, name
+        assert field.is_required(), name
+
+
+def test_the_drivers_sum_to_the_prediction(predictor: Predictor, rows: list[Row]) -> None:
+    columns = rows_to_columns(rows, predictor.features)
+    drivers = predictor.drivers(columns)
+    total = drivers.base + drivers.contributions.sum(axis=1)
+    scale = np.maximum(np.abs(drivers.total), 1)
+    assert np.all(np.abs(total - drivers.total) <= 1e-9 * scale)
+
+
+def test_the_example_of_the_config_is_answered(predictor: Predictor) -> None:
+    contract = Contract(predictor.config)
+    [answer] = predictor.predict([contract.parse_row(contract.example())])
+    predictor.RESULT.model_validate(answer["result"])
+
+
+def test_nulls_where_they_are_allowed_are_answered(predictor: Predictor) -> None:
+    contract = Contract(predictor.config)
+    nullable = [name for name, f in predictor.features.items() if f.nullable]
+    row = contract.parse_row(contract.example() | dict.fromkeys(nullable))
+    [answer] = predictor.predict([row])
+    predictor.RESULT.model_validate(answer["result"])
+
+
+def test_a_level_never_seen_is_answered_and_flagged(predictor: Predictor) -> None:
+    contract = Contract(predictor.config)
+    for name, feature in predictor.features.items():
+        if feature.type == "category" and feature.categories is None:
+            row = contract.parse_row(contract.example() | {name: "never seen before"})
+            [answer] = predictor.predict([row])
+            predictor.RESULT.model_validate(answer["result"])
+            assert {"feature": name, "flag": "level_not_seen", "seen": None} in answer["flags"]
+
+
+def test_a_number_beyond_the_training_range_is_answered_and_flagged(predictor: Predictor) -> None:
+    contract = Contract(predictor.config)
+    name = next(
+        n for n, f in predictor.features.items() if f.type == "number" and f.maximum is None
+    )
+    [answer] = predictor.predict([contract.parse_row(contract.example() | {name: 1e9})])
+    predictor.RESULT.model_validate(answer["result"])
+    assert [f["flag"] for f in answer["flags"] if f["feature"] == name] == ["above_training_range"]
+
+
+def test_the_docstring_is_a_whole_contract(predictor: Predictor) -> None:
+    text = type(predictor).__doc__ or ""
+    for section in _SECTIONS:
+        assert re.search(rf"^\s*{section}\n\s*-+$", text, re.MULTILINE), section
+    assert re.search(r"\(\d{4}\)", text), "no reference with its year"
+    assert "fail" in text.lower() or "wrong" in text.lower(), "when it fails is not said"
