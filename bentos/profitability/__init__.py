@@ -1,0 +1,1 @@
+"""The profitability model: what margin will this client, engagement or sale bring?"""
