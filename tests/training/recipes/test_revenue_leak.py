@@ -12,6 +12,7 @@ from tests.billing import CONTENT, config_of, records
 from tests.shop import train
 from training.fitting import Fitted
 from training.recipes import revenue_leak as recipe
+from training.recipes import revenue_trees
 from training.recipes.revenue_measures import METRICS, average_precision, captured
 from training.recipes.revenue_peers import learn_chain
 from training.recipes.revenue_sum import assign_folds, fit_line, fit_sum
@@ -66,6 +67,14 @@ class TestFit:
             recipe.fit(parts, config_of(), Draft(tmp_path / name))
         for path in (tmp_path / "one").iterdir():
             assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+    def test_a_very_large_table_is_judged_on_one_fold(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(revenue_trees, "ONE_FOLD_ROWS", 500)
+        large = train(config_of(), records(1500), tmp_path / "artifact")
+        assert np.isfinite(large.predictor.artifact.read_json("model.json")["scale"])
+        assert large.metrics["pr_auc_score"] > 0.9
 
     def test_only_the_amount_is_needed(self, tmp_path: Path) -> None:
         config = config_of(roles={"billed": "billed_amount"})

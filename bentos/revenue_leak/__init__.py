@@ -1,0 +1,1 @@
+"""Revenue leaks: which billing records are under-billed, and by how much."""
