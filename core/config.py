@@ -189,11 +189,9 @@ class Gate(_Frozen):
 
 
 class Serving(_Frozen):
-    """Limits of the model's endpoints and of its batches."""
+    """Limits of the model's endpoints."""
 
     max_batch_rows: int = Field(default=1000, ge=1, le=100_000)
-    max_batch_size: int = Field(default=128, ge=2, description="Rows gathered into one batch.")
-    max_latency_ms: int = Field(default=5000, ge=1000, description="BentoML drops beyond it.")
 
 
 class ModelConfig(_Frozen):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -175,7 +176,7 @@ def _row_type(config: ModelConfig) -> type[BaseModel]:
     fields[config.entity] = (key, Field(default=None, description="Whom the row is about; echoed."))
     if config.as_of:
         fields[config.as_of] = (
-            AwareDatetime | None,
+            Annotated[AwareDatetime, BeforeValidator(_time_text)] | None,
             Field(default=None, description="As of when the row holds, with its zone; echoed."),
         )
     for name, feature in config.features.items():
@@ -188,6 +189,13 @@ def _row_type(config: ModelConfig) -> type[BaseModel]:
         extra="forbid", title=title, json_schema_extra={"example": _example(config)}
     )
     return create_model(title, __config__=row_config, **fields)
+
+
+def _time_text(value: object) -> object:
+    """Refuse what pydantic would read as seconds since 1970."""
+    if not isinstance(value, str):
+        raise ValueError("not a text")  # noqa: TRY004 - pydantic turns only this into a fault
+    return value
 
 
 def _example(config: ModelConfig) -> Row:

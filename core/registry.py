@@ -31,7 +31,9 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DIGEST_TAG = "septet.manifest_sha256"
 REFUSED_TAG = "septet.refused"
 FACTS_TAG = "septet.facts"
+GATE_TAG = "septet.gate"
 _ARTIFACT = "artifact"
+_SQLITE = "sqlite:///"
 _REST_SECONDS = "10"
 
 
@@ -103,10 +105,18 @@ class Registry:
     ----------
     address
         Tracking address: ``sqlite:///…``, ``postgresql://…`` or ``http://…``.
+    artifacts
+        Folder of the artifacts where the address is a database; beside an SQLite file when not
+        given. A tracking server has a store of its own.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, artifacts: Path | None = None) -> None:
+        # MLflow would ask for psycopg2; psycopg is what Septet installs.
+        plain = "postgresql://"
+        if address.startswith(plain):
+            address = f"postgresql+psycopg://{address.removeprefix(plain)}"
         self.address = address
+        self._artifacts = artifacts
         self._client_: MlflowClient | None = None
 
     def champion(self, model: str) -> Version | None:
@@ -149,24 +159,18 @@ class Registry:
             What the run leaves behind.
         """
         with self._answering() as client:
-            experiment = client.get_experiment_by_name(model)
-            number = experiment.experiment_id if experiment else self._create_experiment(model)
-            run = client.create_run(number, tags=dict(record.tags))
+            run = client.create_run(self._experiment(client, model), tags=dict(record.tags))
             run_id = run.info.run_id
-            self._log(client, run_id, record)
-            _or_none(lambda: client.create_registered_model(model), also="RESOURCE_ALREADY_EXISTS")
-            created = client.create_model_version(
-                model,
-                source=f"{run.info.artifact_uri}/{_ARTIFACT}",
-                run_id=run_id,
-                tags={
-                    DIGEST_TAG: manifest_sha256(record.artifact),
-                    FACTS_TAG: record.tags.get(FACTS_TAG, ""),
-                },
-            )
-            client.set_registered_model_alias(model, CHALLENGER, created.version)
-            client.set_terminated(run_id)
-            return _version(client.get_model_version(model, created.version))
+            status = "FAILED"
+            try:
+                self._log(client, run_id, record)
+                source = f"{run.info.artifact_uri}/{_ARTIFACT}"
+                number = self._create_version(client, model, record, source=source, run_id=run_id)
+                client.set_registered_model_alias(model, CHALLENGER, number)
+                status = "FINISHED"
+            finally:
+                client.set_terminated(run_id, status)
+            return _version(client.get_model_version(model, number))
 
     def promote(self, model: str, version: str) -> None:
         """Make a version the champion; the old champion becomes previous."""
@@ -179,11 +183,22 @@ class Registry:
             if challenger is not None and str(challenger.version) == version:
                 client.delete_registered_model_alias(model, CHALLENGER)
 
-    def tag_run(self, run_id: str, *, tags: Mapping[str, str]) -> None:
-        """Add tags to a run, such as the gate's verdict."""
+    def note_verdict(self, version: Version, *, summary: str, checks: str) -> None:
+        """Write the gate's verdict on a version and its run, where people look.
+
+        Parameters
+        ----------
+        version
+            The challenger.
+        summary
+            What failed, or that nothing did.
+        checks
+            Every check with its figure and limit, as JSON.
+        """
         with self._answering() as client:
-            for key, value in tags.items():
-                client.set_tag(run_id, key, value)
+            client.set_model_version_tag(version.model, version.version, GATE_TAG, summary)
+            client.set_tag(version.run_id, GATE_TAG, summary)
+            client.set_tag(version.run_id, f"{GATE_TAG}.checks", checks)
 
     def download(self, model: str, version: str, folder: Path) -> None:
         """Copy a version's artifact into an empty folder and check it.
@@ -237,14 +252,44 @@ class Registry:
                 raise OSError(f"{source} is no folder")
             shutil.copytree(place, folder, dirs_exist_ok=True, symlinks=True)
 
-    def _create_experiment(self, model: str) -> str:
-        """Make the model's experiment; on the embedded database beside it on disk."""
-        location = None
-        if self.address.startswith("sqlite:///"):
-            folder = Path(self.address.removeprefix("sqlite:///")).parent
-            location = (folder / "artifacts" / model).as_uri()
-        number: str = self._client().create_experiment(model, artifact_location=location)
+    def _experiment(self, client: MlflowClient, model: str) -> str:
+        """Give the model's experiment, made when it was not yet."""
+        found = client.get_experiment_by_name(model)
+        if found is None:
+            # Another process may make it at the same moment.
+            _or_none(
+                lambda: client.create_experiment(model, artifact_location=self._location(model)),
+                also="RESOURCE_ALREADY_EXISTS",
+            )
+            found = client.get_experiment_by_name(model)
+        if found.lifecycle_stage != "active":
+            client.restore_experiment(found.experiment_id)
+        number: str = found.experiment_id
         return number
+
+    def _location(self, model: str) -> str | None:
+        """Say where an experiment's artifacts lie; a tracking server says so itself."""
+        if self.address.startswith(("http://", "https://")):
+            return None
+        folder = self._artifacts
+        if folder is None and self.address.startswith(_SQLITE):
+            folder = Path(self.address.removeprefix(_SQLITE)).parent / "artifacts"
+        return None if folder is None else (folder.resolve() / model).as_uri()
+
+    def _create_version(
+        self, client: MlflowClient, model: str, record: RunRecord, *, source: str, run_id: str
+    ) -> str:
+        _or_none(lambda: client.create_registered_model(model), also="RESOURCE_ALREADY_EXISTS")
+        created = client.create_model_version(
+            model,
+            source=source,
+            run_id=run_id,
+            tags={
+                DIGEST_TAG: manifest_sha256(record.artifact),
+                FACTS_TAG: record.tags.get(FACTS_TAG, ""),
+            },
+        )
+        return str(created.version)
 
     def _log(self, client: MlflowClient, run_id: str, record: RunRecord) -> None:
         from mlflow.entities import Metric, Param
@@ -268,10 +313,9 @@ class Registry:
                 logging.getLogger(name).setLevel(logging.ERROR)
             from mlflow import MlflowClient
 
-            if self.address.startswith("sqlite:///"):
-                Path(self.address.removeprefix("sqlite:///")).parent.mkdir(
-                    parents=True, exist_ok=True
-                )
+            if self.address.startswith(_SQLITE):
+                file = Path(self.address.removeprefix(_SQLITE))
+                file.parent.mkdir(parents=True, exist_ok=True)
             self._client_ = MlflowClient(tracking_uri=self.address, registry_uri=self.address)
         return self._client_
 
@@ -284,6 +328,9 @@ class Registry:
             yield self._client()
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ConnectionError) as error:
             fault = str(error).strip().splitlines()[0][:200]
+            password = sqlalchemy.make_url(self.address).password
+            if password:
+                fault = fault.replace(str(password), "***")
             raise RegistryDown(_without_password(self.address), fault) from error
 
 

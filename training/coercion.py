@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.config import Feature, Target
+from core.cells import NULL_WORDS_OF_NUMBERS, null_words, parse_boolean
+from core.config import Feature
 from core.contract import describe
 
-_TRUE = frozenset({"true", "yes", "y", "t", "1", "1.0"})
-_FALSE = frozenset({"false", "no", "n", "f", "0", "0.0"})
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+# A 64-bit float holds every integer up to here; the contract of a row refuses more as well.
+_LARGEST_INTEGER = 2.0**53
 Mask = npt.NDArray[np.bool_]
 
 
@@ -50,10 +51,13 @@ class Coerced:
         Shape ``(n,)``; what stands in a bad cell means nothing.
     faults
         One for each kind of fault met.
+    note
+        Something worth knowing that is no fault.
     """
 
     values: npt.NDArray[Any]
     faults: tuple[Fault, ...]
+    note: str | None = None
 
 
 def coerce_feature(column: pa.ChunkedArray, feature: Feature) -> Coerced:
@@ -72,49 +76,28 @@ def coerce_feature(column: pa.ChunkedArray, feature: Feature) -> Coerced:
         float64 with NaN for null, or objects for a category.
     """
     allowed = describe(feature)
-    null = _mask(pc.is_null(column))
+    null = nulls(column, null_words(feature))
     values: npt.NDArray[Any]
     if feature.type == "category":
-        values, unreadable = _categories(column), np.zeros(len(column), dtype=np.bool_)
+        values, unreadable = texts_of(column, null), np.zeros(len(column), dtype=np.bool_)
     elif feature.type == "boolean":
         values, unreadable = _booleans(column)
     else:
-        values, unreadable = _numbers(column)
+        values, unreadable = numbers_of(column)
+    if feature.type != "category":
+        values[null] = np.nan
     faults = [Fault(unreadable & ~null, f"is no {feature.type}", allowed)]
     if not feature.nullable:
         faults.append(Fault(null, "is null", allowed))
-    known = ~null & ~unreadable
-    faults += _limits(values, feature, known, allowed)
-    return Coerced(values, tuple(fault for fault in faults if fault.mask.any()))
-
-
-def coerce_target(column: pa.ChunkedArray, target: Target) -> Coerced:
-    """Turn the target into float64: 1 and 0 where it has a positive value, else a number.
-
-    A cell that is null, or holds the value that means unknown, becomes NaN.
-    """
-    null = _mask(pc.is_null(column))
-    if target.unknown is not None:
-        null |= _equals(column, target.unknown)
-    if target.positive is not None:
-        values = _equals(column, target.positive).astype(np.float64)
-        unreadable = np.zeros(len(column), dtype=np.bool_)
-    else:
-        values, unreadable = _numbers(column)
-    values[null] = np.nan
-    allowed = "a number is allowed" + (", or null" if target.nullable else "")
-    faults = [Fault(unreadable & ~null, "is no number", allowed)]
-    faults.append(Fault(np.isinf(values), "is infinite", allowed))
-    if not target.nullable:
-        faults.append(Fault(null, "is null", "every row needs its outcome"))
-    return Coerced(values, tuple(fault for fault in faults if fault.mask.any()))
+    faults += _limits(values, feature, ~null & ~unreadable, allowed)
+    return Coerced(values, only_met(faults))
 
 
 def coerce_texts(column: pa.ChunkedArray) -> Coerced:
     """Turn a key column into texts; null is a fault."""
-    null = _mask(pc.is_null(column))
+    null = nulls(column, null_words(None))
     fault = Fault(null, "is null", "every row needs this key")
-    return Coerced(_categories(column), (fault,) if null.any() else ())
+    return Coerced(texts_of(column, null), only_met([fault]))
 
 
 def coerce_times(column: pa.ChunkedArray, *, form: str | None, latest: datetime) -> Coerced:
@@ -129,22 +112,27 @@ def coerce_times(column: pa.ChunkedArray, *, form: str | None, latest: datetime)
     latest
         No time may be after this one.
     """
-    null = _mask(pc.is_null(column))
+    null = nulls(column, NULL_WORDS_OF_NUMBERS)
     allowed = f"a time like {form}" if form else "a time like 2026-01-31 or 2026-01-31T10:00:00Z"
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        values = pc.cast(column, pa.timestamp("us")).to_numpy().astype("datetime64[us]")
+        # Nanoseconds may be cut; Arrow keeps a zoned time as UTC.
+        plain = pc.cast(column, pa.timestamp("us"), safe=False)
+        values = plain.to_numpy().astype("datetime64[us]")
     else:
-        values = _looked_up(
-            column, lambda text: _parse_time(text, form), np.datetime64("NaT", "us")
-        )
+        values = looked_up(column, lambda text: _parse_time(text, form), np.datetime64("NaT", "us"))
+    values[null] = np.datetime64("NaT", "us")
     unreadable = np.isnat(values) & ~null
     future = values > np.datetime64(latest.replace(tzinfo=None), "us")
-    faults = (
-        Fault(null, "is null", allowed),
-        Fault(unreadable, "is no time", allowed),
-        Fault(future, "lies in the future", "a time up to now is allowed"),
+    return Coerced(
+        values,
+        only_met(
+            [
+                Fault(null, "is null", allowed),
+                Fault(unreadable, "is no time", allowed),
+                Fault(future, "lies in the future", "a time up to now is allowed"),
+            ]
+        ),
     )
-    return Coerced(values, tuple(fault for fault in faults if fault.mask.any()))
 
 
 def shown(column: pa.ChunkedArray, row: int) -> str:
@@ -153,34 +141,46 @@ def shown(column: pa.ChunkedArray, row: int) -> str:
     return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - width of a line
 
 
-def _numbers(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
-    if pa.types.is_boolean(column.type) or _is_temporal(column.type):
+def only_met(faults: list[Fault]) -> tuple[Fault, ...]:
+    """Give the faults that some cell has."""
+    return tuple(fault for fault in faults if fault.mask.any())
+
+
+def nulls(column: pa.ChunkedArray, words: frozenset[str]) -> Mask:
+    """Tell which cells hold nothing: null, NaN, or one of the words, spaces around it aside."""
+    if not is_text(column.type):
+        return _mask(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
+    text = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
+    empty = pc.is_in(text, value_set=pa.array(sorted(words), pa.large_string()))
+    return _mask(pc.is_null(column)) | _mask(empty)
+
+
+def numbers_of(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Give float64 values, and which cells are no number; NaN stands in those."""
+    if pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type):
         return np.full(len(column), np.nan), np.ones(len(column), dtype=np.bool_)
-    if not _is_text(column.type):
-        values = pc.cast(column, pa.float64()).to_numpy().astype(np.float64)
-        return values, np.isinf(values)
-    text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-    readable = pc.match_substring_regex(text, _NUMBER)
+    if not is_text(column.type):
+        # A large integer loses digits here; integers beyond 2^53 are named as faults later.
+        values = pc.cast(column, pa.float64(), safe=False).to_numpy()
+        return values.astype(np.float64), np.zeros(len(column), dtype=np.bool_)
+    text = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
+    readable = pc.fill_null(pc.match_substring_regex(text, _NUMBER), fill_value=False)
     values = pc.cast(pc.if_else(readable, text, None), pa.float64()).to_numpy()
-    unreadable = _mask(pc.fill_null(pc.invert(readable), fill_value=False))
-    return values.astype(np.float64), unreadable | np.isinf(values)
+    return values.astype(np.float64), ~_mask(readable)
 
 
-def _booleans(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
-    values = _looked_up(column, _parse_boolean, np.float64(np.nan))
-    return values, np.isnan(values)
+def texts_of(column: pa.ChunkedArray, null: Mask) -> npt.NDArray[np.object_]:
+    """Give texts, and None where null; each different text stands in memory once."""
+    values = looked_up(column, lambda text: text.strip(), None)
+    values[null] = None
+    return values
 
 
-def _categories(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
-    """Give texts; each different one stands in memory once."""
-    return _looked_up(column, lambda text: text.strip(), None)
-
-
-def _looked_up(
+def looked_up(
     column: pa.ChunkedArray, parse: Callable[[str], Any], missing: Any
 ) -> npt.NDArray[Any]:
     """Parse each different cell once, and put the results in the places of the cells."""
-    encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
+    encoded = pc.cast(column, pa.large_string()).combine_chunks().dictionary_encode()
     parsed = [parse(text) for text in encoded.dictionary.to_pylist()]
     kind: Any = object if missing is None else np.asarray(missing).dtype
     lookup = np.empty(len(parsed) + 1, dtype=kind)
@@ -192,33 +192,48 @@ def _looked_up(
     return result
 
 
-def _parse_boolean(text: str) -> float | None:
-    plain = text.strip().lower()
-    return 1.0 if plain in _TRUE else 0.0 if plain in _FALSE else None
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column holds texts."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(kind) for check in texts)
+
+
+def _booleans(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
+    values = looked_up(column, parse_boolean, np.float64(np.nan))
+    return values, np.isnan(values)
 
 
 def _parse_time(text: str, form: str | None) -> np.datetime64 | None:
     try:
         plain = text.strip()
         time = datetime.strptime(plain, form) if form else datetime.fromisoformat(plain)  # noqa: DTZ007
-    except ValueError:
+        if time.tzinfo is not None:
+            time = time.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
-    if time.tzinfo is not None:
-        time = time.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(time, "us")
 
 
 def _limits(values: npt.NDArray[Any], feature: Feature, known: Mask, allowed: str) -> list[Fault]:
     """Name the values that the contract would refuse."""
+    if feature.type == "boolean":
+        return []
     if feature.type == "category":
         if feature.categories is None:
             return []
         levels = set(feature.categories)
         foreign = np.array([value not in levels for value in values], dtype=np.bool_)
         return [Fault(foreign & known, "is an unknown category", allowed)]
-    faults = []
+    infinite = np.isinf(values)
+    known = known & ~infinite
+    faults = [Fault(infinite, "is infinite", allowed)]
     if feature.type == "integer":
-        faults.append(Fault(known & (values % 1 != 0), "is no whole number", allowed))
+        whole = np.trunc(values) == values
+        faults.append(Fault(known & ~whole, "is no whole number", allowed))
+        large = np.abs(values) > _LARGEST_INTEGER
+        faults.append(Fault(known & large, "has more digits than can be kept", allowed))
     if feature.minimum is not None:
         faults.append(Fault(known & (values < feature.minimum), "is below the minimum", allowed))
     if feature.maximum is not None:
@@ -226,24 +241,5 @@ def _limits(values: npt.NDArray[Any], feature: Feature, known: Mask, allowed: st
     return faults
 
 
-def _equals(column: pa.ChunkedArray, value: object) -> Mask:
-    """Compare as texts, so that 1, "1" and 1.0 are one, and true is True."""
-    wanted = _plain(str(value))
-    return np.array([_plain(text) == wanted for text in _categories(column)], dtype=np.bool_)
-
-
-def _plain(text: str | None) -> str | None:
-    return None if text is None else text.strip().lower().removesuffix(".0")
-
-
 def _mask(array: pa.ChunkedArray) -> Mask:
-    return np.asarray(array.to_numpy(), dtype=np.bool_)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary)
-    return any(check(kind) for check in texts)
-
-
-def _is_temporal(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_temporal(kind))
+    return np.array(array.to_numpy(), dtype=np.bool_)

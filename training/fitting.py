@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -19,7 +19,7 @@ from core import clock
 from core.artifact import DataFacts, Draft, open_artifact
 from core.config import ModelConfig, SampleSource
 from core.encoding import Columns
-from core.errors import TrainingRefused
+from core.errors import ConfigError, TrainingRefused, nearest
 from training.frame import Frame, QualityReport, build_frame
 from training.progress import Progress, Silent
 from training.recipes import Recipe, recipe_of
@@ -117,12 +117,29 @@ def score_in_blocks(predictor: Predictor, frame: Frame) -> dict[str, npt.NDArray
 
 def read_frame(config: ModelConfig, *, home: Path, stages: Stages) -> tuple[Frame, QualityReport]:
     """Read and check the table of a model."""
-    check_roles(config, predictor_type(config.model).ROLES)
+    predictor = predictor_type(config.model)
+    check_roles(config, predictor.ROLES)
     simulated = isinstance(config.source, SampleSource)
     stages.begin("read", "simulates and reads the sample firm" if simulated else "reads the table")
     raw = read_source(config, home=home)
     stages.begin("check", f"checks {raw.table.num_rows:,} rows against the contract")
-    return build_frame(raw, config, latest=clock.now())
+    frame, report = build_frame(raw, config, latest=clock.now())
+    if "probability" in predictor.RESULT.model_fields:
+        _refuse_other_labels(frame, config)
+    return frame, report
+
+
+def _refuse_other_labels(frame: Frame, config: ModelConfig) -> None:
+    """Refuse labels other than 1 and 0 where the model answers a probability."""
+    other = ~np.isnan(frame.target) & ~np.isin(frame.target, (0.0, 1.0))
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        raise TrainingRefused(
+            config.model,
+            f"the target {config.target.column!r} must be 1 or 0; {int(other.sum()):,} rows hold "
+            f"other numbers, the first is row {frame.row_numbers[row]} with "
+            f"{frame.target[row]:g}. Set target.positive to the value that means yes.",
+        )
 
 
 def fit_frame(
@@ -159,16 +176,28 @@ def _measured(
     outputs: Mapping[str, npt.NDArray[Any]],
     test: Frame,
 ) -> dict[str, float]:
-    metrics = recipe.evaluate(outputs, test)
+    metrics, gate = recipe.evaluate(outputs, test), config.gate
+    _refuse_unknown_metrics(config, list(metrics))
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
-    for name in (*config.gate.floors, *config.gate.ceilings):
-        if name in metrics and name not in known:
+    for name in (*gate.floors, *gate.ceilings):
+        if name not in known:
             raise TrainingRefused(
                 config.model,
                 f"{name} cannot be measured on the test rows ({metrics[name]}). The test needs "
                 "labelled rows of each kind: change split, or take it out of the gate.",
             )
     return known
+
+
+def _refuse_unknown_metrics(config: ModelConfig, known: Sequence[str]) -> None:
+    """Refuse a gate that asks for what is not measured: it would guard nothing."""
+    gate = config.gate
+    asked = {"metric": [gate.metric], "floors": gate.floors, "ceilings": gate.ceilings}
+    for key, names in asked.items():
+        for name in names:
+            if name not in known:
+                fault = f"{name!r} is no metric of {config.model}.{nearest(name, known)}"
+                raise ConfigError(f"{fault} Metrics: {', '.join(known)}", key=f"gate.{key}")
 
 
 def _data_facts(

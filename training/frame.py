@@ -10,18 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from core.config import ModelConfig
 from core.encoding import Columns, FloatArray, ObjectArray
 from core.errors import FieldProblem, TrainingRefused
-from training.coercion import (
-    Coerced,
-    coerce_feature,
-    coerce_target,
-    coerce_texts,
-    coerce_times,
-    shown,
-)
+from training.coercion import Coerced, coerce_feature, coerce_texts, coerce_times, shown
+from training.labels import coerce_target
 from training.source import RawTable
 
 _MOST_SHOWN = 20
@@ -77,12 +72,12 @@ class Frame:
     def digest(self) -> str:
         """SHA-256 of the values, in the order of the rows."""
         state = hashlib.sha256()
-        arrays = {**self.columns, "": self.target, " amount": self.amount, " as_of": self.as_of}
+        keys = {" amount": self.amount, " as_of": self.as_of, " part": self.part}
+        arrays = {**self.columns, " target": self.target, " entity": self.entity, **keys}
         for name, values in arrays.items():
             if values is not None:
                 state.update(name.encode() + b"\0")
                 state.update(_bytes_of(values))
-        state.update(_bytes_of(self.entity))
         return state.hexdigest()
 
 
@@ -98,12 +93,15 @@ class QualityReport:
         Bad cells by (column, reason).
     problems
         The first of them: row, column, value, reason.
+    notes
+        What is worth knowing of the rows that were kept.
     """
 
     rows_read: int
     rows_kept: int
     counts: dict[tuple[str, str], int]
     problems: tuple[FieldProblem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_left_out(self) -> int:
@@ -132,12 +130,15 @@ class _Checker:
         self.bad = np.zeros(len(raw.row_numbers), dtype=np.bool_)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.problems: list[FieldProblem] = list(raw.broken)
+        self.notes: list[str] = []
         if raw.broken_count:
             self.counts["row", "has another number of cells than the header"] = raw.broken_count
 
     def take(self, name: str, coerced: Coerced) -> npt.NDArray[Any]:
         """Note a column's faults and give its values."""
         column = self._raw.table.column(name)
+        if coerced.note:
+            self.notes.append(coerced.note)
         for fault in coerced.faults:
             self.bad |= fault.mask
             rows = np.flatnonzero(fault.mask)
@@ -151,23 +152,28 @@ class _Checker:
         return coerced.values
 
     def refuse_doubles(self, entity: ObjectArray, as_of: TimeArray) -> None:
-        """Note the rows whose entity and time stand in an earlier row."""
-        first: dict[tuple[object, int], int] = {}
-        ticks = as_of.astype(np.int64)
-        for row, key in enumerate(zip(entity, ticks.tolist(), strict=True)):
-            before = first.setdefault(key, row)
-            if before != row and not self.bad[row]:
-                self.bad[row] = True
-                self.counts["entity and time", "stand twice"] += 1
-                if len(self.problems) < _MOST_SHOWN:
-                    numbers = self._raw.row_numbers
-                    self.problems.append(
-                        FieldProblem(
-                            f"row {numbers[row]}, {key[0]}",
-                            f"has the entity and time of row {numbers[before]}",
-                            "one row for an entity and a time",
-                        )
-                    )
+        """Note the good rows whose entity and time stand in an earlier good row."""
+        good = np.flatnonzero(~self.bad)
+        codes = pa.array(entity[good], pa.large_string()).dictionary_encode().indices.to_numpy()
+        ticks = as_of[good].astype(np.int64)
+        order = np.lexsort((ticks, codes))  # stable: the first row of a key comes first
+        repeats = (np.diff(codes[order]) == 0) & (np.diff(ticks[order]) == 0)
+        if not repeats.any():
+            return
+        doubles = np.flatnonzero(repeats) + 1
+        starts = np.maximum.accumulate(np.where(np.append(True, ~repeats), np.arange(len(good)), 0))
+        rows, firsts = good[order[doubles]], good[order[starts[doubles]]]
+        self.bad[rows] = True
+        self.counts["entity and time", "stand twice"] += len(rows)
+        numbers = self._raw.row_numbers
+        for i in np.argsort(rows)[: max(0, _MOST_SHOWN - len(self.problems))]:
+            self.problems.append(
+                FieldProblem(
+                    f"row {numbers[rows[i]]}, {entity[rows[i]]}",
+                    f"has the entity and time of row {numbers[firsts[i]]}",
+                    "one row for an entity and a time",
+                )
+            )
 
 
 def build_frame(
@@ -193,7 +199,10 @@ def build_frame(
     frame, checker = _check(raw, config, latest=latest)
     rows_read = len(raw.row_numbers) + raw.broken_count
     kept = np.flatnonzero(~checker.bad)
-    report = QualityReport(rows_read, len(kept), dict(checker.counts), tuple(checker.problems))
+    report = QualityReport(
+        rows_read, len(kept), dict(checker.counts), tuple(checker.problems), tuple(checker.notes)
+    )
+    _refuse_empty_columns(frame, config, report)
     if report.bad_share > config.quality.max_bad_share:
         raise TrainingRefused(
             config.model,
@@ -245,8 +254,6 @@ def _refuse_hopeless(frame: Frame, config: ModelConfig, report: QualityReport) -
             problems=report.problems,
         )
     labels = frame.target[~np.isnan(frame.target)]
-    if not labels.size and not config.target.nullable:
-        raise TrainingRefused(model, f"the target {column!r} is null in every row.")
     if labels.size and labels.min() == labels.max() and not config.target.nullable:
         kind = "has one class only" if config.target.positive is not None else "is constant"
         raise TrainingRefused(
@@ -254,11 +261,25 @@ def _refuse_hopeless(frame: Frame, config: ModelConfig, report: QualityReport) -
             f"the target {column!r} {kind} ({labels[0]:g} in every row): there is nothing to "
             "learn. Check target.column and target.positive.",
         )
+
+
+def _refuse_empty_columns(frame: Frame, config: ModelConfig, report: QualityReport) -> None:
+    """Refuse a feature or a target that is null in every row, before its rows are counted bad."""
+    model, column = config.model, config.target.column
+    if np.isnan(frame.target).all() and not config.target.nullable:
+        raise TrainingRefused(
+            model,
+            f"the target {column!r} holds no outcome in any row. Check target.column.",
+            problems=report.problems,
+        )
     for name, values in frame.columns.items():
         empty = all(v is None for v in values) if values.dtype == object else np.isnan(values).all()
         if empty:
             raise TrainingRefused(
-                model, f"the feature {name!r} is null in every row. Fill it, or take it out."
+                model,
+                f"the feature {name!r} holds no {config.features[name].type} in any row. Fill it, "
+                "map another column under source.columns, or take it out of features.",
+                problems=report.problems,
             )
 
 

@@ -11,6 +11,8 @@ from core.config import Gate
 from core.encoding import FloatArray
 
 _RESAMPLES = 2000
+# 2000 draws of 200,000 rows take 4 s; of 5,000 groups of 40 rows 0.1 s, for the same answer.
+_MOST_DRAWN = 5000
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def decide(
     losses: FloatArray,
     champion_losses: FloatArray | None,
     seed: int,
+    no_champion: str | None = None,
 ) -> Verdict:
     """Hold a challenger against its floors, its latency and the champion.
 
@@ -74,6 +77,8 @@ def decide(
         Shape ``(n,)``: the champion's on the same rows, or nothing when there is no champion.
     seed
         Seed of the bootstrap.
+    no_champion
+        Why the champion cannot be measured on these rows, where there is one.
     """
     checks = [_bound(name, metrics, floor, least=True) for name, floor in gate.floors.items()]
     checks += [_bound(name, metrics, top, least=False) for name, top in gate.ceilings.items()]
@@ -82,6 +87,8 @@ def decide(
     checks.append(Check("latency", fast, text))
     if champion_losses is not None:
         checks.append(_against(losses, champion_losses, gate.confidence, seed=seed))
+    elif no_champion is not None:
+        checks.append(Check("champion", passed=True, text=f"not compared: {no_champion}"))
     return Verdict(tuple(checks))
 
 
@@ -103,13 +110,23 @@ def bootstrap_worse_share(losses: FloatArray, champion_losses: FloatArray, *, se
     float
         0 (never worse) to 1 (always worse).
     """
-    difference = losses - champion_losses
+    difference = _grouped(losses - champion_losses, seed=seed)
     random = np.random.default_rng(seed)
     count = len(difference)
     worse = 0
     for _ in range(_RESAMPLES):
         worse += difference[random.integers(count, size=count)].mean() > 0
     return worse / _RESAMPLES
+
+
+def _grouped(difference: FloatArray, *, seed: int) -> FloatArray:
+    """Average many rows in groups drawn at random: the spread of their mean stays as it is."""
+    size = len(difference) // _MOST_DRAWN
+    if size < 2:  # noqa: PLR2004 - a group is two or more
+        return difference
+    kept = np.random.default_rng(seed).permutation(len(difference))[: size * _MOST_DRAWN]
+    means: FloatArray = difference[kept].reshape(_MOST_DRAWN, size).mean(axis=1)
+    return means
 
 
 def _bound(name: str, metrics: Mapping[str, float], limit: float, *, least: bool) -> Check:
@@ -125,8 +142,14 @@ def _bound(name: str, metrics: Mapping[str, float], limit: float, *, least: bool
 def _against(
     losses: FloatArray, champion_losses: FloatArray, confidence: float, *, seed: int
 ) -> Check:
-    """Let a challenger pass that is not worse than the champion at the stated confidence."""
+    """Let a challenger pass that is better than the champion at the stated confidence."""
+    if not losses.size:
+        return Check("champion", passed=True, text="not compared: no test row has a label")
     mean, champion_mean = float(losses.mean()), float(champion_losses.mean())
+    if not np.isfinite(mean):
+        return Check("champion", passed=False, text="its loss on the test is no finite number")
+    if not np.isfinite(champion_mean):
+        return Check("champion", passed=True, text="the champion's loss is no finite number")
     if np.array_equal(losses, champion_losses):
         return Check("champion", passed=True, text="answers exactly as the champion does")
     better = 1 - bootstrap_worse_share(losses, champion_losses, seed=seed)

@@ -13,21 +13,19 @@ from statistics import median
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bentos.catalog import predictor_type
 from bentos.predictor import Predictor
 from core.artifact import open_artifact
 from core.config import ModelConfig
 from core.contract import Contract
-from core.encoding import FloatArray
-from core.errors import ArtifactCorrupt
 from core.registry import FACTS_TAG, Registry, RunRecord, Version
+from core.settings import ROOT
+from training.comparison import compare
 from training.fitting import (
     Fitted,
     Stages,
     fit_frame,
     library_versions,
     read_frame,
-    score_in_blocks,
 )
 from training.frame import QualityReport
 from training.gate import Verdict, decide
@@ -107,8 +105,8 @@ def train_model(
     progress = progress or Silent()
     stages = Stages(progress)
     frame, report = read_frame(config, home=home, stages=stages)
-    if report.rows_left_out:
-        progress.note(report.summary())
+    for note in ([report.summary()] if report.rows_left_out else []) + list(report.notes):
+        progress.note(note)
     data_digest = frame.digest()
     facts = _facts_digest(config, data_digest)
     champion = registry.champion(config.model)
@@ -123,8 +121,8 @@ def train_model(
         fitted = fit_frame(config, frame, report, folder / "artifact", stages, digest=data_digest)
         del frame
         return _register(
-            config, fitted, folder=folder, registry=registry, champion=champion, stages=stages,
-            facts=facts,
+            config, fitted, home=home, folder=folder, registry=registry, champion=champion,
+            stages=stages, facts=facts,
         )  # fmt: skip
 
 
@@ -132,6 +130,7 @@ def _register(
     config: ModelConfig,
     fitted: Fitted,
     *,
+    home: Path,
     folder: Path,
     registry: Registry,
     champion: Version | None,
@@ -139,9 +138,8 @@ def _register(
     facts: str,
 ) -> TrainingOutcome:
     """Log the run, register the challenger, hold it against the gate and move the aliases."""
-    recipe = recipe_of(config.model)
     stages.begin("draw", "draws the figures")
-    figures = _draw(recipe, fitted, folder / "figures")
+    figures = _draw(recipe_of(config.model), fitted, folder / "figures")
     latency_ms = _latency_ms(fitted.predictor)
     stages.begin("register", "logs the run and registers the version")
     record = RunRecord(
@@ -154,17 +152,20 @@ def _register(
     )
     version = registry.register(config.model, record)
     stages.begin("gate", "holds it against its floors and the champion")
+    compared = compare(fitted, champion, registry=registry, home=home, folder=folder / "champion")
     verdict = decide(
         config.gate,
         metrics=fitted.metrics,
         latency_ms=latency_ms,
-        losses=recipe.losses(fitted.outputs, fitted.split.test),
-        champion_losses=_champion_losses(fitted, champion, registry=registry, folder=folder),
+        losses=compared.losses,
+        champion_losses=compared.champion_losses,
         seed=config.training.seed,
+        no_champion=compared.reason,
     )
-    checks = json.dumps([asdict(check) for check in verdict.checks])
-    registry.tag_run(
-        version.run_id, tags={"septet.gate": verdict.summary(), "septet.checks": checks}
+    registry.note_verdict(
+        version,
+        summary=verdict.summary(),
+        checks=json.dumps([asdict(check) for check in verdict.checks]),
     )
     if verdict.passed:
         registry.promote(config.model, version.version)
@@ -174,27 +175,6 @@ def _register(
         verdict=verdict, metrics=fitted.metrics, report=fitted.report, latency_ms=latency_ms,
         seconds=stages.seconds,
     )  # fmt: skip
-
-
-def _champion_losses(
-    fitted: Fitted, champion: Version | None, *, registry: Registry, folder: Path
-) -> FloatArray | None:
-    """Measure the champion on the same rows; nothing when none can be measured on them."""
-    if champion is None:
-        return None
-    place = folder / "champion"
-    place.mkdir()
-    try:
-        registry.download(champion.model, champion.version, place)
-        predictor = predictor_type(champion.model)(open_artifact(place))
-    except ArtifactCorrupt:
-        # A champion that cannot be opened cannot be served either: it defends nothing.
-        return None
-    if set(predictor.features) - set(fitted.split.test.columns):
-        # Its contract asks for other columns than this table has: the rows cannot be put to it.
-        return None
-    test = fitted.split.test
-    return recipe_of(champion.model).losses(score_in_blocks(predictor, test), test)
 
 
 def _latency_ms(predictor: Predictor) -> float:
@@ -233,8 +213,18 @@ def _params(config: ModelConfig, fitted: Fitted) -> dict[str, object]:
 
 def _facts_digest(config: ModelConfig, data_digest: str) -> str:
     """Digest of all that an artifact is made of."""
-    facts = [data_digest, config.digest(), library_versions()]
+    facts = [data_digest, config.digest(), library_versions(), _code_digest(config.model)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _code_digest(model: str) -> str:
+    """Digest of the code that makes and measures an artifact: an upgrade trains again."""
+    folders = ("core", "bentos", f"bentos/{model}", "training", "training/recipes")
+    state = hashlib.sha256()
+    for folder in folders:
+        for path in sorted((ROOT / folder).glob("*.py")):
+            state.update(path.name.encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()
 
 
 def _report_json(report: QualityReport) -> str:
@@ -245,6 +235,7 @@ def _report_json(report: QualityReport) -> str:
             {"column": column, "reason": reason, "rows": count}
             for (column, reason), count in report.counts.items()
         ],
+        "notes": list(report.notes),
         "first_problems": [asdict(problem) for problem in report.problems],
     }
     return json.dumps(content, indent=1, ensure_ascii=False)

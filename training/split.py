@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from core.config import ModelConfig
+from core.encoding import FloatArray
 from core.errors import TrainingRefused
 from training.frame import Frame, TimeArray
+from training.labels import same_value
 
 _LEAST_ROWS = 30
 _DEFAULT_TEST_SHARE = 0.2
+_MOST_NAMED = 5
 Index = npt.NDArray[np.int64]
 
 
@@ -61,8 +64,10 @@ def split_frame(frame: Frame, config: ModelConfig) -> Split:
                 f"the split leaves {len(rows)} rows for {name}, at least {_LEAST_ROWS} are "
                 "needed. Bring more rows, or change the shares or days under split.",
             )
+    seen = np.concatenate([train, calibration])
     if config.split.rule != "time":
-        _refuse_leak(frame, config, train=np.concatenate([train, calibration]), test=test)
+        _refuse_leak(frame, config, train=seen, test=test)
+    _refuse_constant(frame.target[seen], config)
     embargoed = len(frame) - len(train) - len(calibration) - len(test)
     return Split(frame.take(train), frame.take(calibration), frame.take(test), embargoed)
 
@@ -102,8 +107,14 @@ def _by_entity(frame: Frame, config: ModelConfig) -> tuple[Index, Index, Index]:
 def _by_column(frame: Frame, config: ModelConfig) -> tuple[Index, Index, Index]:
     if frame.part is None:
         raise TrainingRefused(config.model, "split.column is not in the frame.")
-    wanted = str(config.split.test_value)
-    test_mask = np.array([value == wanted for value in frame.part], dtype=np.bool_)
+    test_mask = same_value(frame.part, config.split.test_value)
+    if not test_mask.any():
+        known = ", ".join(sorted(set(frame.part))[:_MOST_NAMED])
+        raise TrainingRefused(
+            config.model,
+            f"no row has {config.split.test_value!r} in {config.split.column!r}; there are "
+            f"{known}. Change split.test_value.",
+        )
     if frame.as_of is None:
         return _hashed(frame, test_mask, config.split.calibration_share)
     rest = np.flatnonzero(~test_mask)
@@ -145,4 +156,15 @@ def _refuse_leak(frame: Frame, config: ModelConfig, *, train: Index, test: Index
             f"{len(both):,} entities stand in train and in test, for example {min(both)!r}: the "
             f"test would be too kind. Split by the rule entity, or make {config.entity!r} name "
             "what a row is about.",
+        )
+
+
+def _refuse_constant(target: FloatArray, config: ModelConfig) -> None:
+    """Refuse a split that puts every row of one class into the test."""
+    labels = target[~np.isnan(target)]
+    if not config.target.nullable and labels.min() == labels.max():
+        raise TrainingRefused(
+            config.model,
+            f"every row before the test has the target {labels[0]:g}: there is nothing to learn. "
+            "Bring a longer history, or change split.",
         )

@@ -72,6 +72,7 @@ class TestParseRow:
             ("late", 1, "is the number 1", "true or false is allowed"),
             ("hourz", 1, "is not a field of this model", "did you mean 'hours'?"),
             ("client_id", 7, "is the number 7", "a text of 1 to 512"),
+            ("as_of", 1767225600, "is the number 1767225600", "2026-01-31T00:00:00Z"),
             ("as_of", "2026-01-31", "not a time with its zone", "2026-01-31T00:00:00Z"),
         ],
     )

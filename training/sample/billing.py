@@ -102,7 +102,7 @@ def billing_tables(
     weights = _KIND_WEIGHTS * possible
     cumulated = (weights / weights.sum(axis=1, keepdims=True)).cumsum(axis=1)
     kind = (random.random(count)[:, None] > cumulated).sum(axis=1).clip(0, len(KINDS) - 1)
-    benign_size = _LEAST_SIZE + _SIZE_SPAN * random.beta(1.0, 4, count)
+    benign_size = _LEAST_SIZE + _SIZE_SPAN * random.beta(1.0, 5, count)
     size = np.where(is_leak, sizes[np.arange(count), kind], np.where(is_benign, benign_size, 0.0))
     noise = _NOISE * random.standard_t(_NOISE_FREEDOM, count)
     billed = (lines.due_amount * (1 - size) * np.exp(noise)).round(2)
@@ -135,7 +135,7 @@ def _draw_lines(random: np.random.Generator, firm: Firm, clients: Clients) -> Li
     drift = np.exp(random.normal(0, 0.01, count))
     return Lines(
         row=row, month=month, service=service, grade=grade,
-        hours=np.maximum(random.gamma(1.6, 14, count), 0.5).round(1),
+        hours=np.maximum(random.lognormal(2.8, 0.85, count), 0.5).round(1),
         rate=(list_rate * own).round(2), list_rate=list_rate.round(2), discount=discount,
         tier_discount=tier_discount, tier_hours=np.full(count, 40.0), minimum=minimum,
         fx=(_FX[clients.currency[row]] * drift).round(4), uplift=uplift, uplift_age=age,
@@ -153,7 +153,7 @@ def _leak_share(lines: Lines) -> Floats:
 def _kind_sizes(random: np.random.Generator, lines: Lines) -> tuple[Floats, Floats]:
     """Size of each kind of leak on each line, and whether the line can have it: (m, kinds)."""
     count = len(lines.row)
-    spread = random.beta(2, 3, count)
+    spread = random.beta(3, 2.5, count)
     below = lines.plain_amount < lines.minimum
     short = np.where(below, 1 - lines.plain_amount / np.maximum(lines.minimum, 1), 0.0)
     tier_wrong = (lines.tier_discount > 0) & (lines.tier_applies == 0) & ~below
@@ -186,7 +186,7 @@ def _posterior(
     short = np.where(below, 1 - lines.plain_amount / np.maximum(lines.minimum, 1), 0.0)
     spread_sizes = _LEAST_SIZE + _SIZE_SPAN * _GRID
     densities = np.column_stack([
-        _blurred(gap, spread_sizes, stats.beta(2, 3).pdf(_GRID)),
+        _blurred(gap, spread_sizes, stats.beta(3, 2.5).pdf(_GRID)),
         _noise_density(gap, lines.uplift / (1 + lines.uplift)),
         _blurred(gap, np.array([0.05, 0.1, 0.15]), np.ones(3)),
         _noise_density(gap, lines.tier_discount),
@@ -195,7 +195,7 @@ def _posterior(
     ])  # fmt: skip
     leak = leak_share * (weights * densities).sum(axis=1)
     leak *= np.where(coded, _CODE_IF_LEAK, 1 - _CODE_IF_LEAK)
-    benign = _BENIGN_SHARE * _blurred(gap, spread_sizes, stats.beta(1.0, 4).pdf(_GRID))
+    benign = _BENIGN_SHARE * _blurred(gap, spread_sizes, stats.beta(1.0, 5).pdf(_GRID))
     benign *= np.where(coded, _CODE_IF_BENIGN, 1 - _CODE_IF_BENIGN)
     sound = (1 - leak_share - _BENIGN_SHARE) * _noise_density(gap, np.zeros(len(gap)))
     sound *= np.where(coded, _CODE_ELSE, 1 - _CODE_ELSE)
