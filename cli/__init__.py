@@ -1,0 +1,1 @@
+"""The `septet` command: one module for each of its words."""

@@ -1,0 +1,216 @@
+"""The order in which `septet up` starts things, what it waits for, and how it ends them.
+
+Nothing trained: the platform starts while the models train, because its import and theirs hardly
+compete; the worker and MLflow's page come after, because the first use of MLflow's database makes
+its tables, which two processes must not do at once. Everything trained: the platform answers
+before MLflow is imported anywhere.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from bentos.catalog import CATALOG
+from bentos.release import read_pointer
+from cli import programs
+from cli.announcement import announce
+from cli.board import Board
+from cli.events import Event, read_events, show
+from cli.faults import NeverReady, NothingTrained, ProgramDied
+from cli.ports import status_of
+from cli.processes import Processes, Program
+from core.config import load_model_config, load_platform_config
+from core.errors import ArtifactCorrupt
+from core.settings import Settings
+from services.access.keys import create_admin_key, has_keys
+
+_READY_SECONDS = 120.0
+_KEY_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+_WATCH_SECONDS = 0.5
+_HTTP_OK = 200
+# The recipes use one core each by default, and two is what the smallest machine has.
+_TRAININGS = 2
+
+
+class Startup:
+    """One run of `septet up`, from the moment the platform was told to start.
+
+    Parameters
+    ----------
+    settings
+        Read from the environment.
+    processes
+        Holds the platform; whoever gives it ends what it holds.
+    out
+        Console of results: addresses, key, curl line.
+    err
+        Console of progress and troubles.
+    with_mlflow
+        Whether to start MLflow's page.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        processes: Processes,
+        out: Console,
+        err: Console,
+        with_mlflow: bool,
+    ) -> None:
+        self.settings = settings
+        self.not_trained: dict[str, str] = {}
+        self._processes = processes
+        self._out, self._err = out, err
+        self._with_mlflow = with_mlflow
+
+    def make_ready(self, *, new_key: bool = False) -> None:
+        """Train what has no champion, start the rest, wait, and say what a person needs.
+
+        Parameters
+        ----------
+        new_key
+            Whether to make a key though there is one.
+
+        Raises
+        ------
+        ConfigError
+            A config is wrong.
+        ProgramDied, NeverReady, NothingTrained
+            It cannot be made ready.
+        """
+        with Board(self._err) as board:
+            board.begin(programs.PLATFORM, "starts")
+            self._check_configs()
+            self._start(board)
+        key = self._make_key(anew=new_key)
+        announce(
+            self._out,
+            settings=self.settings,
+            live=[model for model in CATALOG if self._is_live(model)],
+            key=key,
+            with_page=self._with_mlflow,
+        )
+        for model, reason in self.not_trained.items():
+            self._err.print(Text(f"! {model} was not trained. {reason}\n", style="yellow"))
+
+    def watch(self) -> NoReturn:
+        """Watch until a program ends by itself, or an interrupt ends the watching.
+
+        Raises
+        ------
+        ProgramDied
+            A program ended.
+        """
+        page_is_up = not self._with_mlflow
+        while True:
+            self._raise_ended()
+            if not page_is_up:
+                port = self.settings.mlflow_port
+                page_is_up = status_of(programs.MLFLOW_HOST, port, "/health") == _HTTP_OK
+                if page_is_up:
+                    self._out.print(f"MLflow's page is up: http://{programs.MLFLOW_HOST}:{port}")
+            time.sleep(_WATCH_SECONDS)
+
+    def _check_configs(self) -> None:
+        """Refuse now what a training or the platform would stumble over later."""
+        load_platform_config(self.settings.platform_config_path)
+        for model in CATALOG:
+            load_model_config(self.settings.model_config_path(model))
+
+    def _start(self, board: Board) -> None:
+        """Start what serves, training first what has no champion."""
+        missing = [model for model in CATALOG if not self._is_live(model)]
+        if missing:
+            self._train(missing, board=board)
+        self._wait_for("/livez", board=board)
+        # Not before: its import of MLflow would take the processor from the platform's. Before
+        # readiness, because the worker puts back a release that is damaged on disk.
+        self._processes.start(programs.worker(self.settings))
+        self._wait_for("/readyz", board=board)
+        board.done(programs.PLATFORM, "ready")
+        if self._with_mlflow:
+            self._processes.start(programs.mlflow_page(self.settings))
+
+    def _is_live(self, model: str) -> bool:
+        """Say whether the disk has a champion, whole or not: the platform checks it."""
+        try:
+            return read_pointer(self.settings.releases / model) is not None
+        except ArtifactCorrupt:
+            return False
+
+    def _train(self, models: Sequence[str], *, board: Board) -> None:
+        """Train in as many processes as help, and show how it goes."""
+        count = min(_TRAININGS, len(models))
+        shares = {number: models[number - 1 :: count] for number in range(1, count + 1)}
+        pending: dict[str, Program] = {}
+        events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        for number, share in shares.items():
+            program = programs.training(self.settings, share, number=number)
+            pending |= dict.fromkeys(share, program)
+            read_events(self._processes.start_piped(program), events)
+        for event in self._events(events, streams=count):
+            show(event, board=board)
+            if event.kind in {"done", "failed"}:
+                pending.pop(event.model, None)
+            if event.kind == "failed":
+                self.not_trained[event.model] = event.text
+            if not pending:
+                break  # the processes need seconds more to be gone, and nobody needs to wait
+        for model, program in pending.items():
+            last = program.last_lines(1) or "it says nothing"
+            self.not_trained[model] = f"The training ended early. Its log, {program.log}: {last}"
+            board.fail(model, "the training ended early")
+        if not any(self._is_live(model) for model in CATALOG):
+            raise NothingTrained(self.not_trained)
+
+    def _events(self, events: queue.SimpleQueue[Event | None], *, streams: int) -> Iterator[Event]:
+        """Give events until every stream has ended, looking after the programs meanwhile."""
+        while streams:
+            try:
+                event = events.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                self._raise_ended()
+                continue
+            if event is None:
+                streams -= 1
+            else:
+                yield event
+
+    def _wait_for(self, path: str, *, board: Board) -> None:
+        """Wait until the platform answers a probe with 200."""
+        began = time.monotonic()
+        while status_of(self.settings.host, self.settings.port, path) != _HTTP_OK:
+            self._raise_ended()
+            if time.monotonic() - began > _READY_SECONDS:
+                board.fail(programs.PLATFORM, "does not become ready")
+                raise NeverReady(_READY_SECONDS, programs.platform(self.settings).log)
+            time.sleep(_LOOK_SECONDS)
+
+    def _make_key(self, *, anew: bool) -> str | None:
+        """Make the first admin key, or another when asked for, and wait until it opens."""
+        home = self.settings.home
+        if has_keys(home) and not anew:
+            return None
+        key = create_admin_key(home)
+        began = time.monotonic()
+        while not self._opens(key) and time.monotonic() - began < _KEY_SECONDS:
+            time.sleep(_LOOK_SECONDS)
+        return key
+
+    def _opens(self, key: str) -> bool:
+        """Say whether the platform has taken notice of a key; it looks once a second."""
+        settings = self.settings
+        return status_of(settings.host, settings.port, "/models", key=key) == _HTTP_OK
+
+    def _raise_ended(self) -> None:
+        ended = self._processes.ended()
+        if ended is not None:
+            raise ProgramDied(ended)
