@@ -16,8 +16,9 @@ from uuid_utils import uuid7
 
 from bentos.release import Release
 from core.contract import Row
-from core.errors import FieldProblem, RowInvalid, RowUnanswered, SeptetError
+from core.errors import FieldProblem, RowInvalid, SeptetError
 from core.logs import get_logger
+from core.refusals import RowUnanswered
 
 Answer = dict[str, Any]
 

@@ -16,14 +16,9 @@ from uuid_utils import uuid7
 
 from bentos.problem import MEDIA_TYPE, HeaderList, from_status, render
 from core.config import Limits
-from core.errors import (
-    BodyTooLarge,
-    ContentTypeUnsupported,
-    DeadlinePassed,
-    HeadersTooLarge,
-    SeptetError,
-)
+from core.errors import SeptetError
 from core.logs import get_logger
+from core.refusals import BodyTooLarge, ContentTypeUnsupported, DeadlinePassed, HeadersTooLarge
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -14,8 +14,8 @@ from bentos.catalog import predictor_type
 from bentos.holder import Holder
 from bentos.strict_json import read_json
 from core.config import Limits, PlatformConfig, load_platform_config
-from core.errors import BatchTooLarge, NotReady
 from core.logs import configure_logs
+from core.refusals import BatchTooLarge, NotReady
 from core.settings import Settings, load_settings
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from core.errors import (
+from core.errors import SeptetError
+from core.refusals import (
     AccessDenied,
     ContentTypeUnsupported,
     MethodNotAllowed,
     PathUnknown,
-    SeptetError,
     reason_of,
 )
 

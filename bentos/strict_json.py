@@ -12,7 +12,7 @@ from math import isfinite
 
 import jiter
 
-from core.errors import JsonInvalid
+from core.refusals import JsonInvalid
 
 _LARGEST = sys.float_info.max
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import IntEnum
 
 from core.errors import (
-    AccessDenied,
     ArtifactCorrupt,
     ConfigError,
     ContractError,
@@ -17,6 +16,7 @@ from core.errors import (
     SourceError,
     TrainingRefused,
 )
+from core.refusals import AccessDenied
 
 
 class Exit(IntEnum):

@@ -36,7 +36,7 @@ def main(number: int, models: Sequence[str]) -> int:
     stream, sys.stdout = sys.stdout, sys.stderr
     settings = load_settings()
     configure_logs(settings.log_level)
-    registry = Registry(settings.mlflow_address)
+    registry = Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts)
     reporters = {model: EventProgress(model, stream) for model in models}
     prepared = False
     for model, progress in reporters.items():

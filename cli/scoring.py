@@ -181,20 +181,19 @@ def _typed(text: str, *, feature: Feature) -> object:
     return int(number) if feature.type == "integer" and number.is_integer() else number
 
 
-def _time(text: str) -> object:
-    """Read a time; one without a zone is UTC, as in training."""
+def _time(text: str) -> str:
+    """Write a time as the contract wants it; one without a zone is UTC, as in training."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
 def _keys(row: Mapping[str, object], *, config: ModelConfig) -> dict[str, object]:
     """Give whom and when a row is about, as an answer would name them."""
     as_of = row.get(config.as_of) if config.as_of else None
-    time = as_of.isoformat() if isinstance(as_of, datetime) else as_of
-    return {"entity": row.get(config.entity) or "", "as_of": time or ""}
+    return {"entity": row.get(config.entity) or "", "as_of": as_of or ""}
 
 
 def _reason(error: SeptetError | None) -> str:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from bentos.catalog import CATALOG
+from bentos.catalog import CATALOG, path_name
 from bentos.release import read_pointer
 from cli import programs
 from cli.announcement import announce
@@ -25,13 +25,15 @@ from cli.events import Event, read_events, show
 from cli.faults import NeverReady, NothingTrained, ProgramDied
 from cli.ports import status_of
 from cli.processes import Processes, Program
-from core.config import load_model_config, load_platform_config
+from core.config import PlatformConfig, load_model_config, load_platform_config
 from core.errors import ArtifactCorrupt
 from core.settings import Settings
 from services.access.keys import create_admin_key, has_keys
 
 _READY_SECONDS = 120.0
 _KEY_SECONDS = 5.0
+_TAKEN_SECONDS = 30.0
+_OPENING_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _HTTP_OK = 200
@@ -88,9 +90,13 @@ class Startup:
         """
         with Board(self._err) as board:
             board.begin(programs.PLATFORM, "starts")
-            self._check_configs()
-            self._start(board)
-        key = self._make_key(anew=new_key)
+            platform = self._check_configs()
+            trained = self._start(board)
+            key = self._make_key(anew=new_key)
+            self._wait_taken(trained, key=key, poll_seconds=platform.releases.poll_seconds)
+            board.done(programs.PLATFORM, "ready")
+        if self._with_mlflow:
+            self._processes.start(programs.mlflow_page(self.settings))
         announce(
             self._out,
             settings=self.settings,
@@ -119,14 +125,14 @@ class Startup:
                     self._out.print(f"MLflow's page is up: http://{programs.MLFLOW_HOST}:{port}")
             time.sleep(_WATCH_SECONDS)
 
-    def _check_configs(self) -> None:
+    def _check_configs(self) -> PlatformConfig:
         """Refuse now what a training or the platform would stumble over later."""
-        load_platform_config(self.settings.platform_config_path)
         for model in CATALOG:
             load_model_config(self.settings.model_config_path(model))
+        return load_platform_config(self.settings.platform_config_path)
 
-    def _start(self, board: Board) -> None:
-        """Start what serves, training first what has no champion."""
+    def _start(self, board: Board) -> list[str]:
+        """Start what serves, training first what has no champion; give what was trained."""
         missing = [model for model in CATALOG if not self._is_live(model)]
         if missing:
             self._train(missing, board=board)
@@ -135,9 +141,7 @@ class Startup:
         # readiness, because the worker puts back a release that is damaged on disk.
         self._processes.start(programs.worker(self.settings))
         self._wait_for("/readyz", board=board)
-        board.done(programs.PLATFORM, "ready")
-        if self._with_mlflow:
-            self._processes.start(programs.mlflow_page(self.settings))
+        return [model for model in missing if self._is_live(model)]
 
     def _is_live(self, model: str) -> bool:
         """Say whether the disk has a champion, whole or not: the platform checks it."""
@@ -187,7 +191,7 @@ class Startup:
     def _wait_for(self, path: str, *, board: Board) -> None:
         """Wait until the platform answers a probe with 200."""
         began = time.monotonic()
-        while status_of(self.settings.host, self.settings.port, path) != _HTTP_OK:
+        while self._status(path) != _HTTP_OK:
             self._raise_ended()
             if time.monotonic() - began > _READY_SECONDS:
                 board.fail(programs.PLATFORM, "does not become ready")
@@ -207,8 +211,23 @@ class Startup:
 
     def _opens(self, key: str) -> bool:
         """Say whether the platform has taken notice of a key; it looks once a second."""
-        settings = self.settings
-        return status_of(settings.host, settings.port, "/models", key=key) == _HTTP_OK
+        return self._status("/models", key=key) == _HTTP_OK
+
+    def _wait_taken(self, models: Sequence[str], *, key: str | None, poll_seconds: float) -> None:
+        """Wait until the platform, which was up before them, has taken up new champions."""
+        if key is None:
+            # Nobody tells us without a key: it looks this often, and then opens what it found.
+            time.sleep(poll_seconds + _OPENING_SECONDS if models else 0)
+            return
+        deadline = time.monotonic() + _TAKEN_SECONDS
+        for model in models:
+            path = f"/models/{path_name(model)}/health"
+            while self._status(path, key=key) != _HTTP_OK and time.monotonic() < deadline:
+                self._raise_ended()
+                time.sleep(_LOOK_SECONDS)
+
+    def _status(self, path: str, *, key: str | None = None) -> int | None:
+        return status_of(self.settings.host, self.settings.port, path, key=key)
 
     def _raise_ended(self) -> None:
         ended = self._processes.ended()

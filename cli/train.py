@@ -54,7 +54,7 @@ def train(
     name = model_name(model)
     path = config or settings.model_config_path(name)
     chosen = _chosen(name, path=path, source=source, query=query)
-    registry = Registry(settings.mlflow_address)
+    registry = Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts)
     with Board(err(), (name,)) as board:
         progress = BoardProgress(name, board)
         progress.stage("start", "reads the config")

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy.exc
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
 
 from core import clock
 from core.artifact import manifest_sha256, open_artifact
@@ -34,7 +35,8 @@ FACTS_TAG = "septet.facts"
 GATE_TAG = "septet.gate"
 _ARTIFACT = "artifact"
 _SQLITE = "sqlite:///"
-_REST_SECONDS = "10"
+_SERVERS = ("http://", "https://")
+_PATIENCE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ class Registry:
 
     def _location(self, model: str) -> str | None:
         """Say where an experiment's artifacts lie; a tracking server says so itself."""
-        if self.address.startswith(("http://", "https://")):
+        if self.address.startswith(_SERVERS):
             return None
         folder = self._artifacts
         if folder is None and self.address.startswith(_SQLITE):
@@ -306,7 +308,7 @@ class Registry:
     def _client(self) -> MlflowClient:
         if self._client_ is None:
             # A remote address that hangs must not hang the worker with it.
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _REST_SECONDS)
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(_PATIENCE_SECONDS))
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             for name in ("alembic", "mlflow"):
@@ -316,6 +318,8 @@ class Registry:
             if self.address.startswith(_SQLITE):
                 file = Path(self.address.removeprefix(_SQLITE))
                 file.parent.mkdir(parents=True, exist_ok=True)
+            if not self.address.startswith(_SERVERS):
+                _reach(self.address)
             self._client_ = MlflowClient(tracking_uri=self.address, registry_uri=self.address)
         return self._client_
 
@@ -326,12 +330,24 @@ class Registry:
 
         try:
             yield self._client()
-        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ConnectionError) as error:
+        except (MlflowException, SQLAlchemyError, ConnectionError, PermissionError) as error:
             fault = str(error).strip().splitlines()[0][:200]
             password = sqlalchemy.make_url(self.address).password
             if password:
                 fault = fault.replace(str(password), "***")
             raise RegistryDown(_without_password(self.address), fault) from error
+
+
+def _reach(address: str) -> None:
+    """Ask a database once: MLflow would ask again and again for a minute and a half."""
+    url = sqlalchemy.make_url(address)
+    networked = url.get_backend_name() != "sqlite" and "connect_timeout" not in url.query
+    patience = {"connect_timeout": _PATIENCE_SECONDS} if networked else {}
+    engine = sqlalchemy.create_engine(url, connect_args=patience)
+    try:
+        sqlalchemy.inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
 
 
 def _or_none(ask: Callable[[], Any], *, also: str = "RESOURCE_DOES_NOT_EXIST") -> Any:

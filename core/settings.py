@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         """MLflow's tracking address, the embedded SQLite by default."""
         return self.tracking_uri or f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
 
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Folder of MLflow's artifacts where its address is a database."""
+        return self.mlflow_folder / "artifacts"
+
     def model_config_path(self, model: str) -> Path:
         """Path of a model's YAML file."""
         return self.configs / "models" / f"{model}.yaml"

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from bentos.border import Border, Headers
-from core.errors import NotReady
+from core.refusals import NotReady
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Scope

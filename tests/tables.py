@@ -41,8 +41,10 @@ def config_of(path: Path | None = None, **changes: Any) -> ModelConfig:
         content["source"] = {"kind": kind, "path": str(path)}
     for key, value in changes.items():
         old = content.get(key)
-        merge = isinstance(old, Mapping) and isinstance(value, Mapping) and "kind" not in value
-        content[key] = {**old, **value} if merge else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and "kind" not in value:
+            content[key] = {**old, **value}
+        else:
+            content[key] = value
     return ModelConfig.model_validate(content)
 
 

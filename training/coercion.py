@@ -83,13 +83,19 @@ def coerce_feature(column: pa.ChunkedArray, feature: Feature) -> Coerced:
     elif feature.type == "boolean":
         values, unreadable = _booleans(column)
     else:
-        values, unreadable = numbers_of(column)
+        values, unreadable = numbers_of(column, null)
     if feature.type != "category":
         values[null] = np.nan
     faults = [Fault(unreadable & ~null, f"is no {feature.type}", allowed)]
     if not feature.nullable:
         faults.append(Fault(null, "is null", allowed))
-    faults += _limits(values, feature, ~null & ~unreadable, allowed)
+    known = ~null & ~unreadable
+    if feature.type in {"number", "integer"}:
+        faults += _limits(values, feature, known, allowed)
+    elif feature.categories is not None:
+        levels = frozenset(feature.categories)
+        named = looked_up(column, lambda text: text.strip() in levels, np.False_)
+        faults.append(Fault(known & ~named, "is an unknown category", allowed))
     return Coerced(values, only_met(faults))
 
 
@@ -155,15 +161,23 @@ def nulls(column: pa.ChunkedArray, words: frozenset[str]) -> Mask:
     return _mask(pc.is_null(column)) | _mask(empty)
 
 
-def numbers_of(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], Mask]:
-    """Give float64 values, and which cells are no number; NaN stands in those."""
+def numbers_of(column: pa.ChunkedArray, null: Mask) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Give float64 values, and which cells are no number; NaN stands in those and for null."""
+    nothing = np.zeros(len(column), dtype=np.bool_)
     if pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type):
-        return np.full(len(column), np.nan), np.ones(len(column), dtype=np.bool_)
+        return np.full(len(column), np.nan), ~nothing
     if not is_text(column.type):
         # A large integer loses digits here; integers beyond 2^53 are named as faults later.
         values = pc.cast(column, pa.float64(), safe=False).to_numpy()
-        return values.astype(np.float64), np.zeros(len(column), dtype=np.bool_)
-    text = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
+        return values.astype(np.float64), nothing
+    text = pc.if_else(pa.array(null), None, pc.cast(column, pa.large_string()))
+    try:
+        values = pc.cast(text, pa.float64()).to_numpy().astype(np.float64)
+        if np.isfinite(values[~null]).all():
+            return values, nothing
+    except pa.ArrowInvalid:
+        pass  # some cell is no number, or has spaces around it: each one is looked at below
+    text = pc.utf8_trim_whitespace(text)
     readable = pc.fill_null(pc.match_substring_regex(text, _NUMBER), fill_value=False)
     values = pc.cast(pc.if_else(readable, text, None), pa.float64()).to_numpy()
     return values.astype(np.float64), ~_mask(readable)
@@ -218,14 +232,6 @@ def _parse_time(text: str, form: str | None) -> np.datetime64 | None:
 
 def _limits(values: npt.NDArray[Any], feature: Feature, known: Mask, allowed: str) -> list[Fault]:
     """Name the values that the contract would refuse."""
-    if feature.type == "boolean":
-        return []
-    if feature.type == "category":
-        if feature.categories is None:
-            return []
-        levels = set(feature.categories)
-        foreign = np.array([value not in levels for value in values], dtype=np.bool_)
-        return [Fault(foreign & known, "is an unknown category", allowed)]
     infinite = np.isinf(values)
     known = known & ~infinite
     faults = [Fault(infinite, "is infinite", allowed)]

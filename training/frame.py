@@ -273,8 +273,8 @@ def _refuse_empty_columns(frame: Frame, config: ModelConfig, report: QualityRepo
             problems=report.problems,
         )
     for name, values in frame.columns.items():
-        empty = all(v is None for v in values) if values.dtype == object else np.isnan(values).all()
-        if empty:
+        known = values != None if values.dtype == object else ~np.isnan(values)  # noqa: E711
+        if not known.any():
             raise TrainingRefused(
                 model,
                 f"the feature {name!r} holds no {config.features[name].type} in any row. Fill it, "
@@ -284,6 +284,9 @@ def _refuse_empty_columns(frame: Frame, config: ModelConfig, report: QualityRepo
 
 
 def _bytes_of(values: npt.NDArray[Any]) -> bytes:
-    if values.dtype == object:
-        return "\0".join("" if v is None else f"={v}" for v in values).encode()
-    return np.ascontiguousarray(values).tobytes()
+    if values.dtype != object:
+        return np.ascontiguousarray(values).tobytes()
+    texts = pa.array(values, pa.large_string())
+    null: npt.NDArray[np.bool_] = texts.is_null().to_numpy(zero_copy_only=False)
+    _, ends, letters = texts.buffers()
+    return null.tobytes() + bytes(ends or b"") + bytes(letters or b"")

@@ -115,7 +115,7 @@ def bootstrap_worse_share(losses: FloatArray, champion_losses: FloatArray, *, se
     count = len(difference)
     worse = 0
     for _ in range(_RESAMPLES):
-        worse += difference[random.integers(count, size=count)].mean() > 0
+        worse += int(difference[random.integers(count, size=count)].mean() > 0)
     return worse / _RESAMPLES
 
 
@@ -152,7 +152,7 @@ def _against(
         return Check("champion", passed=True, text="the champion's loss is no finite number")
     if np.array_equal(losses, champion_losses):
         return Check("champion", passed=True, text="answers exactly as the champion does")
-    better = 1 - bootstrap_worse_share(losses, champion_losses, seed=seed)
+    better = 1.0 - bootstrap_worse_share(losses, champion_losses, seed=seed)
     text = (
         f"mean loss {mean:.5g} against the champion's {champion_mean:.5g}: better in "
         f"{better:.0%} of resamples, {confidence:.0%} wanted"

@@ -52,7 +52,7 @@ def _amounts(column: pa.ChunkedArray, null: Mask) -> tuple[npt.NDArray[np.float6
     if pa.types.is_boolean(column.type):
         values, unreadable = looked_up(column, parse_boolean, np.float64(np.nan)), null
     else:
-        values, unreadable = numbers_of(column)
+        values, unreadable = numbers_of(column, null)
     allowed = "a number is allowed; for names such as yes and no set target.positive"
     return values, [
         Fault(unreadable & ~null, "is no number", allowed),

@@ -23,8 +23,9 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from core import clock
-from core.errors import AccessDenied, ConfigError
+from core.errors import ConfigError
 from core.logs import get_logger
+from core.refusals import AccessDenied
 from services.durable import replace_file
 
 FILE = "access.json"

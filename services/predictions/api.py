@@ -14,7 +14,7 @@ from bentos.border import BODY
 from bentos.catalog import model_name
 from bentos.problem import to_bytes
 from bentos.strict_json import read_json
-from core.errors import BatchTooLarge, QueryInvalid
+from core.refusals import BatchTooLarge, QueryInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

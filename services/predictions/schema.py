@@ -13,27 +13,28 @@ from bentos.predictor import Explanation, Flag
 from bentos.problem import MEDIA_TYPE
 from bentos.release import Release
 from core import errors as e
+from core import refusals as r
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/"
 _EVERYWHERE: tuple[type[e.SeptetError], ...] = (
-    e.AccessDenied,
-    e.HeadersTooLarge,
+    r.AccessDenied,
+    r.HeadersTooLarge,
     e.SeptetError,
-    e.DeadlinePassed,
+    r.DeadlinePassed,
 )
-READING_ERRORS = (*_EVERYWHERE, e.ModelUnknown, e.NoChampion, e.ModelUnhealthy)
+READING_ERRORS = (*_EVERYWHERE, e.ModelUnknown, e.NoChampion, r.ModelUnhealthy)
 _POSTING: tuple[type[e.SeptetError], ...] = (
     *_EVERYWHERE,
-    e.JsonInvalid,
-    e.QueryInvalid,
-    e.BodyTooLarge,
-    e.ContentTypeUnsupported,
+    r.JsonInvalid,
+    r.QueryInvalid,
+    r.BodyTooLarge,
+    r.ContentTypeUnsupported,
     e.RowInvalid,
     e.NoChampion,
 )
-ROW_ERRORS = (*_POSTING, e.RowUnanswered)
-BATCH_ERRORS = (*_POSTING, e.BatchTooLarge)
+ROW_ERRORS = (*_POSTING, r.RowUnanswered)
+BATCH_ERRORS = (*_POSTING, r.BatchTooLarge)
 
 PROBLEM: Json = {
     "title": "Problem",

@@ -10,7 +10,8 @@ from fastapi import APIRouter
 
 from bentos.catalog import model_name
 from bentos.release import self_prediction
-from core.errors import ArtifactCorrupt, ModelUnhealthy
+from core.errors import ArtifactCorrupt
+from core.refusals import ModelUnhealthy
 from services.releases.pages import (
     HealthPage,
     InfoPage,

@@ -9,7 +9,8 @@ import pytest
 
 from bentos.answering import Outcome, answer_row, answer_rows, ranking, read_rows
 from bentos.release import Release, open_release, read_pointer
-from core.errors import RowInvalid, RowUnanswered
+from core.errors import RowInvalid
+from core.refusals import RowUnanswered
 from tests.tiny import Shelf, TinyPredictor
 
 POISON = 13  # the tiny model divides by zero on it

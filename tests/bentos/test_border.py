@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bentos import border
 from bentos.border import BODY, Border
 from core.config import Limits
-from core.errors import AccessDenied
+from core.refusals import AccessDenied
 
 Sent = list[dict[str, Any]]
 

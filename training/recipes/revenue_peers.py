@@ -51,7 +51,8 @@ class _Groups:
         at = self.start + share * (self.size - 1)
         low = np.floor(at).astype(np.int64)
         high = np.minimum(low + 1, self.start + self.size - 1)
-        return self.values[low] + (at - low) * (self.values[high] - self.values[low])
+        found: FloatArray = self.values[low] + (at - low) * (self.values[high] - self.values[low])
+        return found
 
     def quantile_without(self, share: float) -> FloatArray:
         """Quantile of each row's group without the row, shape ``(n,)``; 0 where it is alone."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import AccessDenied, ConfigError
+from core.errors import ConfigError
+from core.refusals import AccessDenied
 from services.access import keys
 from services.access.keys import FILE, KeyStore, create_admin_key, has_keys
 
