@@ -92,8 +92,10 @@ def _train(model: str, *, settings: Settings, registry: Registry, progress: Even
         reason = outcome.verdict.summary() if outcome.verdict else "the gate kept it back"
         raise GateClosed(model, reason)
     publish(settings, registry, model)
-    metric = config.gate.metric
-    return f"version {outcome.version.version}, {metric} {outcome.metrics[metric]:.4g}"
+    figure = outcome.metrics.get(config.gate.metric)
+    # A leak model may be trained without a single audited row: then there is nothing to measure by.
+    measured = "no labels" if figure is None else f"{config.gate.metric} {figure:.4g}"
+    return f"version {outcome.version.version}, {measured}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from bentos.catalog import predictor_type
 from bentos.predictor import RANGES, Predictor, check_roles, training_ranges
@@ -156,7 +157,10 @@ def fit_frame(
     recipe = recipe_of(config.model)
     stages.begin("fit", f"fits on {len(split.train):,} rows, {len(split.calibration):,} calibrate")
     draft = Draft(folder)
-    recipe.fit(split, config, draft)
+    # More threads add up in another order, and with it to other bytes; and where cores are shared
+    # they wait for each other: the spline of churn took three times as long.
+    with threadpool_limits(limits=1, user_api="blas"):
+        recipe.fit(split, config, draft)
     draft.write_json(RANGES, _joined_ranges(config, split))
     data = _data_facts(config, split, report, digest=digest)
     versions = library_versions()

@@ -14,6 +14,8 @@ from bentos.predictor import Drivers, Predictor
 from core.artifact import Artifact
 from core.encoding import Columns, FloatArray
 
+_BANDS = np.array(["low", "medium", "high"])
+
 
 class ChurnResult(BaseModel):
     """What the model says of one client."""
@@ -79,24 +81,23 @@ class ChurnPredictor(Predictor):
         self._trees_share = float(blend["trees_share"])
         self._shift, self._slope = float(blend["shift"]), float(blend["slope"])
         self._bounds = (float(blend["medium_from"]), float(blend["high_from"]))
-        self._boosters = [
-            Booster.load(artifact.path(f"trees_{i}.txt")) for i in range(int(blend["trees"]))
-        ]
+        self._trees_count = int(blend["trees"])
+        self._trees = Booster.load_sum(
+            [artifact.path(f"trees_{i}.txt") for i in range(self._trees_count)]
+        )
         self._spline = SplineLogit.from_arrays(artifact.read_arrays("spline.npz"))
 
     def score(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:
         """Answer ``n`` rows."""
         log_odds = self._log_odds(self.encoder.encode(columns))
         probability = 1.0 / (1.0 + np.exp(-log_odds))
-        bands = np.array(["low", "medium", "high"])
-        places = (probability >= self._bounds[0]).astype(np.int64)
-        places += probability >= self._bounds[1]
-        return {"probability": probability, "risk_band": bands[places]}
+        places = np.searchsorted(self._bounds, probability, side="right")
+        return {"probability": probability, "risk_band": _BANDS[places]}
 
     def drivers(self, columns: Columns) -> Drivers:
         """Give what each feature adds to the log-odds."""
         matrix = self.encoder.encode(columns)
-        trees = np.mean([booster.contributions(matrix) for booster in self._boosters], axis=0)
+        trees = self._trees.contributions(matrix) / self._trees_count
         share, spline_share = self._trees_share, 1 - self._trees_share
         parts = self._slope * (share * trees[:, :-1] + spline_share * self._spline.effects(matrix))
         level = share * trees[:, -1] + spline_share * self._spline.intercept
@@ -105,10 +106,7 @@ class ChurnPredictor(Predictor):
         return Drivers(self.encoder.names, base, parts, total, scale="log-odds")
 
     def _log_odds(self, matrix: FloatArray) -> FloatArray:
-        trees = np.zeros(len(matrix))
-        for booster in self._boosters:
-            trees += booster.raw(matrix)
-        trees /= len(self._boosters)
+        trees = self._trees.raw(matrix) / self._trees_count
         spline = self._spline.log_odds(matrix)
         blended = self._trees_share * trees + (1 - self._trees_share) * spline
         log_odds: FloatArray = self._shift + self._slope * blended

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,18 @@ class Basis:
     scale: FloatArray
     knots: FloatArray
 
+    @cached_property
+    def _bent(self) -> _Bent:
+        """What the bends need of the knots, worked out once."""
+        is_bent = np.isfinite(self.knots[:, :1])
+        # A number without bends gets any knots, and no weight.
+        knots = np.where(is_bent, self.knots, np.arange(self.knots.shape[1]))
+        last, before, inner = knots[:, -1:], knots[:, -2:-1], knots[:, :-2]
+        scale = is_bent / (last - knots[:, :1]) ** 2
+        to_last = scale * (last - inner) / (last - before)
+        to_before = scale * (before - inner) / (last - before)
+        return _Bent(knots, scale, to_last, to_before)
+
     def terms(self, matrix: FloatArray) -> FloatArray:
         """Give the terms of each number.
 
@@ -47,28 +60,30 @@ class Basis:
         ndarray of shape (n, q, k)
             One straight term, ``k - 2`` bent ones, and one that is 1 where the number is missing.
         """
-        numbers = matrix[:, self.positions]
-        missing = np.isnan(numbers)
-        scaled = np.where(missing, 0.0, (numbers - self.center) / self.scale)
-        out = np.empty((*scaled.shape, self.knots.shape[1]))
+        scaled = (matrix[:, self.positions] - self.center) / self.scale
+        missing = np.isnan(scaled)
+        if missing.any():
+            scaled[missing] = 0.0
+        bent = self._bent
+        over = np.maximum(scaled[:, :, None] - bent.knots, 0.0)
+        cubes = over * over * over
+        out = np.empty(cubes.shape)
         out[:, :, 0] = scaled
-        out[:, :, 1:-1] = self._bends(scaled)
+        bends = out[:, :, 1:-1]
+        np.multiply(cubes[:, :, :-2], bent.scale, out=bends)
+        bends -= cubes[:, :, -2:-1] * bent.to_last
+        bends += cubes[:, :, -1:] * bent.to_before
         out[:, :, -1] = missing
         return out
 
-    def _bends(self, scaled: FloatArray) -> FloatArray:
-        bent = np.isfinite(self.knots[:, 0])
-        knots = np.where(bent[:, None], self.knots, np.arange(self.knots.shape[1]))
-        cubes = np.maximum(scaled[:, :, None] - knots, 0.0) ** 3
-        last, before = knots[:, -1:], knots[:, -2:-1]
-        inner = knots[:, :-2]
-        bends = (
-            cubes[:, :, :-2]
-            - cubes[:, :, -2:-1] * ((last - inner) / (last - before))
-            + cubes[:, :, -1:] * ((before - inner) / (last - before))
-        )
-        bends /= (last - knots[:, :1]) ** 2
-        return np.where(bent[:, None], bends, 0.0)
+
+class _Bent(NamedTuple):
+    """Constants of the bends, each of shape ``(q, …)``."""
+
+    knots: FloatArray
+    scale: FloatArray
+    to_last: FloatArray
+    to_before: FloatArray
 
 
 @dataclass(frozen=True)
@@ -110,11 +125,24 @@ class SplineLogit:
         """
         out = np.zeros(matrix.shape)
         out[:, self.basis.positions] = (self.basis.terms(matrix) * self.weights).sum(axis=2)
-        for column, weights in self.levels.items():
-            codes = matrix[:, column]
-            known = np.where(np.isnan(codes), len(weights) - 1, codes).astype(np.int64)
-            out[:, column] = weights[known]
-        return out - self.means
+        if self.levels:
+            table = self._table
+            codes = matrix[:, table.columns]
+            known = np.where(np.isnan(codes), table.missing, codes).astype(np.int64)
+            out[:, table.columns] = table.weights[table.starts + known]
+        out -= self.means
+        return out
+
+    @cached_property
+    def _table(self) -> _Table:
+        """The weights of all levels end to end, so that one look-up serves every column."""
+        sizes = np.array([len(weights) for weights in self.levels.values()])
+        return _Table(
+            columns=np.array(list(self.levels), dtype=np.int64),
+            weights=np.concatenate(list(self.levels.values())),
+            starts=np.cumsum(sizes) - sizes,
+            missing=(sizes - 1).astype(np.float64),
+        )
 
     def log_odds(self, matrix: FloatArray) -> FloatArray:
         """Give the log-odds, shape ``(n,)``."""
@@ -150,3 +178,12 @@ class SplineLogit:
             intercept=float(arrays["intercept"][0]),
             means=arrays["means"],
         )
+
+
+class _Table(NamedTuple):
+    """Weights of the levels of all columns; ``starts`` says where a column's begin."""
+
+    columns: npt.NDArray[np.int64]
+    weights: FloatArray
+    starts: npt.NDArray[np.int64]
+    missing: FloatArray

@@ -63,3 +63,15 @@ def test_a_wrong_width_and_a_wrong_text_are_refused(booster: Booster, tmp_path: 
     file.write_text("this is no model")
     with pytest.raises(ArtifactCorrupt, match="cannot read a model"):
         Booster.load(file)
+
+
+def test_several_models_are_answered_as_one_that_is_their_sum(
+    trained: lightgbm.Booster, booster: Booster, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path in paths:
+        path.write_text(trained.model_to_string())
+    both = Booster.load_sum(paths)
+    np.testing.assert_allclose(both.raw(MATRIX), 2 * booster.raw(MATRIX), rtol=1e-12)
+    twice = 2 * booster.contributions(MATRIX)
+    np.testing.assert_allclose(both.contributions(MATRIX), twice, atol=1e-9)
