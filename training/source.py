@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.artifact import sha256_of
 from core.config import ModelConfig, SampleSource, SqlSource, fill_variables
 from core.errors import FieldProblem, SourceError, nearest
 from training.csv_table import CsvTable, read_csv
@@ -108,7 +109,10 @@ def sample_table(
     from training.sample import simulate  # noqa: PLC0415 - needed for the sample alone
 
     firm = source.model_dump(include={"clients", "months", "seed", "drift"})
-    digest = hashlib.sha256(json.dumps(firm, sort_keys=True).encode()).hexdigest()[:12]
+    # Another simulator makes another firm: what an older one left is not taken for it.
+    simulator = [sha256_of(file) for file in sorted(Path(__file__).parent.glob("sample/*.py"))]
+    facts = json.dumps([firm, simulator], sort_keys=True)
+    digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
     folder = home / "sample" / digest
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)

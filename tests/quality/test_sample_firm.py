@@ -1,6 +1,6 @@
 """The three models on the sample firm, against the truth that the simulator recorded.
 
-A gate holds for the mean over the seeds; the cards show the worst seed beside it.
+A gate holds for the mean over the seeds; the cards show the lowest and the highest seed beside it.
 """
 
 from pathlib import Path
@@ -42,16 +42,12 @@ def truth_of(fitted: Fitted, home: Path, config: ModelConfig, *columns: str) -> 
     return [truth[name].to_numpy()[rows] for name in columns]
 
 
-def worst(values: list[float], *, high: bool) -> str:
-    return f"worst seed {(max if high else min)(values):.3g}"
-
-
 def row(
     metric: str, values: list[float], *, least: float | None = None, most: float | None = None
 ) -> Figure:
     return Figure(
         metric, float(np.mean(values)), least=least, most=most,
-        reference=worst(values, high=most is not None),
+        reference=f"seeds {min(values):.3g} to {max(values):.3g}",
     )  # fmt: skip
 
 

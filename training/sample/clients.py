@@ -23,6 +23,10 @@ _CONTRACT_SHARES = np.array(
 )
 _SECTOR_EFFECTS = np.array([0.25, 0.2, -0.15, -0.1, 0.0, -0.35, 0.3, -0.05])
 _BASE_LOG_ODDS = -1.25
+# Odds x 1.65 raise the share that leaves by two fifths at this firm's mix of clients.
+_DRIFT_LOG_ODDS = float(np.log(1.65))
+# The clients that come after the drift are of a sort not seen before.
+_NEWCOMER_SIZE, _NEWCOMER_SECTOR = 0.2, SECTORS.index("energy")
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ def make_clients(random: np.random.Generator, firm: Firm, *, first: int, count: 
     )
     size = np.exp(random.normal(8.3 + 0.75 * segment, 0.45))
     sector = random.integers(len(SECTORS), size=count)
+    # No draw of its own, so that the same seed without drift has the same clients till then.
+    newcomer = begin >= firm.drift_from
+    sector = np.where(newcomer, _NEWCOMER_SECTOR, sector)
+    contract = np.where(newcomer, CONTRACTS.index("monthly"), contract)
+    size = np.where(newcomer, size * _NEWCOMER_SIZE, size)
     quality, traits = _live(random, firm, count)
     probability = _leave_probability(firm, sector, contract, begin, traits)
     leaves = random.random(probability.shape) < probability
@@ -190,6 +199,6 @@ def _leave_probability(
         + 3.0 * traits["price_increase_ratio"] * (1 + (contract == 0)[:, None])
         + 0.7 * traits["sponsor_changed"]
     )
-    log_odds += np.where(quarters >= firm.drift_from, np.log(1.4), 0.0)
+    log_odds += np.where(quarters >= firm.drift_from, _DRIFT_LOG_ODDS, 0.0)
     probability: Floats = 1 / (1 + np.exp(-log_odds))
     return probability

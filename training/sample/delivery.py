@@ -152,14 +152,13 @@ def _profit(plans: Plans, overrun: Floats, volume: Floats) -> Floats:
 
 def _truth(random: np.random.Generator, plans: Plans) -> tuple[Floats, Floats, Floats]:
     """Mean and 5 % and 95 % quantiles of the profit, by Monte Carlo, in bounded memory."""
-    parts = []
+    mean, low, high = (np.empty(len(plans.row)) for _ in range(3))
     for start in range(0, len(plans.row), _DRAW_ROWS):
         rows = slice(start, start + _DRAW_ROWS)
         part = Plans(**{name: values[rows] for name, values in vars(plans).items()})
         drawn = _profit(part, *_chance(random, part, _DRAWS))
-        low, high = np.quantile(drawn, [0.05, 0.95], axis=1)
-        parts.append((drawn.mean(axis=1), low, high))
-    mean, low, high = (np.concatenate(values) for values in zip(*parts, strict=True))
+        mean[rows] = drawn.mean(axis=1)
+        low[rows], high[rows] = np.quantile(drawn, [0.05, 0.95], axis=1)
     return mean, low, high
 
 

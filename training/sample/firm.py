@@ -55,14 +55,20 @@ def simulate(
     clients
         How many clients, at least 1.
     months
-        How many months, ending with 2025; whole quarters are simulated.
+        How many months, at least 15, ending with 2025; whole quarters are simulated.
     seed
         Seed of everything.
     drift
-        Whether the last quarter of the time is another world: clients leave more (odds x 1.4) and
-        react less to prices (x .8).
+        Whether the last quarter of the time is another world: the share of clients that leaves
+        grows by two fifths, buyers react less to prices (x .8), and the new clients are of another
+        sort (small monthly contracts of one sector).
     progress
         Told what is under way and the share done, 0 to 1.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written.
 
     Returns
     -------

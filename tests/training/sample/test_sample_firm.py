@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,13 +11,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from training.sample import simulate
 
-TRUTHS = ("truth_churn", "truth_profitability", "truth_revenue_leak")
-
-
-@pytest.fixture(scope="module")
-def firm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
-    paths = simulate(tmp_path_factory.mktemp("firm"), clients=1500, months=36, seed=11)
-    return {name: pq.read_table(path) for name, path in paths.items()}
+# Three quarters of the 36 months have passed.
+DRIFT_BEGINS = datetime(2025, 4, 1, tzinfo=UTC)
+ROOT = Path(__file__).parents[3]
+MODELS = ("churn", "profitability", "revenue_leak")
+TRUTHS = tuple(f"truth_{name}" for name in MODELS)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
@@ -34,6 +34,38 @@ def test_more_clients_leave_the_first_blocks_as_they_were(tmp_path: Path) -> Non
     assert many.slice(0, 2000).equals(few)
 
 
+def test_the_simulator_needs_no_more_than_numpy_and_pyarrow() -> None:
+    code = (
+        "import sys, training.sample;"
+        "print([m for m in ('scipy', 'pandas', 'sklearn', 'lightgbm') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_block_may_hold_a_single_client_without_any_plan(tmp_path: Path, seed: int) -> None:
+    paths = simulate(tmp_path, clients=1, months=24, seed=seed)
+    assert pq.read_table(paths["clients"]).num_rows == 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_hundred_thousand_clients_fit_in_two_gibibytes(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; from training.sample import simulate;"
+        "simulate(Path(sys.argv[1]), clients=100_000, months=36, seed=1);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert int(done.stdout) / 2**20 < 2
+
+
 def test_no_table_of_the_product_shows_the_truth(firm: dict[str, pa.Table]) -> None:
     telling = {"probability", "posterior", "is_leak", "leak_type", "mean_amount", "quality"}
     for name, table in firm.items():
@@ -44,7 +76,7 @@ def test_no_table_of_the_product_shows_the_truth(firm: dict[str, pa.Table]) -> N
 def test_keys_lead_to_clients_and_time_never_to_the_future(firm: dict[str, pa.Table]) -> None:
     known = firm["clients"]["client_id"].combine_chunks()
     last = datetime(2026, 1, 1, tzinfo=UTC)
-    for name in ("churn", "profitability", "revenue_leak", "quotes", "interactions"):
+    for name in (*MODELS, "quotes", "interactions", "invoices", "timesheets", "engagements"):
         table = firm[name]
         assert pc.all(pc.is_in(table["client_id"], known)).as_py(), name
         assert pc.max(table["as_of"]).as_py() < last, name
@@ -96,11 +128,39 @@ def test_four_in_ten_lines_are_audited_and_only_those_have_a_label(
     assert firm["audits"].num_rows == audited.sum()
 
 
-def test_drift_makes_clients_leave_more_from_its_date_on(tmp_path: Path) -> None:
-    shares = []
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> list[pa.Table]:
+    """Give churn rows with their truth: without drift, and with it."""
+    tables = []
     for drift in (False, True):
-        paths = simulate(tmp_path / str(drift), clients=1500, months=36, seed=5, drift=drift)
-        table, truth = pq.read_table(paths["churn"]), pq.read_table(paths["truth_churn"])
-        late = pc.greater_equal(table["as_of"], pc.max(table["as_of"]))
-        shares.append(pc.mean(truth.filter(late)["probability"]).as_py())
-    assert shares[1] > 1.15 * shares[0]
+        folder = tmp_path_factory.mktemp(f"drift-{drift}")
+        paths = simulate(folder, clients=1500, months=36, seed=5, drift=drift)
+        churn, truth = pq.read_table(paths["churn"]), pq.read_table(paths["truth_churn"])
+        tables.append(churn.append_column("probability", truth["probability"]))
+    return tables
+
+
+class TestDrift:
+    """The last quarter of the time is another world; what came before it stays as it was."""
+
+    def test_nothing_changes_before_it(self, worlds: list[pa.Table]) -> None:
+        early = pc.field("as_of") < pa.scalar(DRIFT_BEGINS)
+        usual, drifted = (world.filter(early).drop(["churned"]) for world in worlds)
+        assert usual.num_rows > 2000
+        assert usual.equals(drifted)
+
+    def test_the_share_that_leaves_grows_by_two_fifths(self, worlds: list[pa.Table]) -> None:
+        begins = pc.field("as_of") == pa.scalar(DRIFT_BEGINS)
+        veteran = pc.field("tenure_months") > 0
+        usual, drifted = (
+            pc.mean(world.filter(begins & veteran)["probability"]).as_py() for world in worlds
+        )
+        assert drifted / usual == pytest.approx(1.4, abs=0.08)
+
+    def test_new_clients_are_of_another_sort(self, worlds: list[pa.Table]) -> None:
+        new = (pc.field("as_of") == pa.scalar(DRIFT_BEGINS)) & (pc.field("tenure_months") == 0)
+        usual, drifted = (world.filter(new) for world in worlds)
+        assert drifted.num_rows == usual.num_rows > 30
+        assert pc.unique(drifted["contract_type"]).to_pylist() == ["monthly"]
+        assert pc.count_distinct(usual["sector"]).as_py() > 4
+        assert pc.count_distinct(drifted["sector"]).as_py() == 1
