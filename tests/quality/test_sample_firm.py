@@ -131,7 +131,9 @@ def test_profit_against_the_true_mean_and_interval(tmp_path: Path, write_figures
 
 
 def test_leaks_against_the_true_posterior(tmp_path: Path, write_figures: Writer) -> None:
-    share, amount, sized, total = [], [], [], []
+    share, amount, total = [], [], []
+    sized: list[float] = []
+    best: list[float] = []
     at_4: list[float] = []
     at_8: list[float] = []
     for seed in SEEDS:
@@ -153,6 +155,9 @@ def test_leaks_against_the_true_posterior(tmp_path: Path, write_figures: Writer)
         amount.append(float(np.abs(expected - true_amount).mean() / mean_leak))
         known = np.abs(said["gap_amount"][leak] - true_amount[leak])
         sized.append(float(known.mean() / mean_leak))
+        lines = fitted.split.test.columns
+        due = np.maximum(lines["contract_amount"] - lines["billed_amount"], 0)[leak]
+        best.append(float(np.abs(due - true_amount[leak]).mean() / mean_leak))
         total.append(float(expected.sum() / true_amount.sum()))
     write_figures(
         "revenue_leak",
@@ -165,10 +170,13 @@ def test_leaks_against_the_true_posterior(tmp_path: Path, write_figures: Writer)
             row("PR-AUC over that of the true posterior", share, least=0.93),
             row("value captured at 4 % reviewed", at_4, least=0.88),
             row("value captured at 8 % reviewed", at_8, least=0.95),
-            row(
-                "mean error of the missing amount, all lines, over the mean leak", amount, most=0.07
+            # To say nothing anywhere scores the share of leaks, .042: the gate stands well below.
+            row("error of the missing amount, all lines, over the mean leak", amount, most=0.025),
+            row("the same on leaking lines alone (design: 0.07)", sized),
+            row("the same of the exact bill less the amount billed", best),
+            Figure(
+                "ours over that of the exact bill", float(np.mean(sized) / np.mean(best)), most=1.1
             ),
-            row("the same on leaking lines alone", sized),
             row("expected over true missing total", total, least=0.92, most=1.08),
         ],
     )
