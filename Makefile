@@ -46,6 +46,12 @@ test-long: $(READY) ## The rest: tests of minutes or gigabytes, and the quality 
 quality: $(READY) ## Train on real and simulated tables; hold the figures, write docs/models
 	$(PYTEST) -m quality --timeout 3600
 
+.PHONY: bench
+bench: $(READY) ## Measure what docs/performance.md says, and write it there
+	$(BIN)/python -m benchmarks.one_row
+	$(BIN)/python -m benchmarks.training_memory
+	$(BIN)/python -m benchmarks.start
+
 ##@ Check
 
 .PHONY: check
