@@ -54,7 +54,9 @@ def status_of(host: str, port: int, path: str, *, key: str | None = None) -> int
     connection = http.client.HTTPConnection(reachable(host), port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", path, headers={"X-API-Key": key} if key else {})
-        return connection.getresponse().status
+        # Closed by itself: where the server ends the connection, only the answer holds the socket.
+        with connection.getresponse() as response:
+            return response.status
     except (OSError, http.client.HTTPException):
         return None
     finally:

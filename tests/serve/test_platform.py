@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -288,19 +289,23 @@ def test_told_to_stop_it_finishes_what_it_began(home: Home, scratch: Path) -> No
         operation = page["paths"]["/api/churn/batch"]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]
         body = {"rows": example["rows"] * 500}
-        callers = [httpx.Client(base_url=server.url, headers=home.headers) for _ in range(3)]
-        for caller in callers:
-            # A line that the server has taken; one that only waits at its door may be refused.
-            assert caller.get("/livez").status_code == 200
 
         def ask(caller: httpx.Client) -> httpx.Response:
             return caller.post("/api/churn/batch?explain=true", json=body, timeout=60)
 
-        with ThreadPoolExecutor() as pool:
-            asked = [pool.submit(ask, caller) for caller in callers]
-            time.sleep(1.0)
-            assert stop(server.process) == 0
-            answers = [one.result() for one in asked]
+        with ExitStack() as lines:
+            callers = [
+                lines.enter_context(httpx.Client(base_url=server.url, headers=home.headers))
+                for _ in range(3)
+            ]
+            for caller in callers:
+                # A line that the server has taken; one that waits at its door may be refused.
+                assert caller.get("/livez").status_code == 200
+            with ThreadPoolExecutor() as pool:
+                asked = [pool.submit(ask, caller) for caller in callers]
+                time.sleep(1.0)
+                assert stop(server.process) == 0
+                answers = [one.result() for one in asked]
         assert [answer.status_code for answer in answers] == [200] * 3
 
 
