@@ -88,7 +88,7 @@ $(READY): requirements-dev.lock requirements-uv.lock bootstrap.sh
 lock: $(READY) ## Write the lock files anew: make lock UPGRADE=1 also raises versions
 	$(COMPILE) pyproject.toml -o requirements-serving.lock
 	$(COMPILE) -c requirements-serving.lock --extra train pyproject.toml -o requirements.lock
-	$(COMPILE) -c requirements.lock --extra train --extra dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) -c requirements.lock --extra train --extra quality --extra dev pyproject.toml -o requirements-dev.lock
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 
 .PHONY: clean

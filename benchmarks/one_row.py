@@ -12,12 +12,11 @@ import numpy as np
 from benchmarks.report import write_section
 from benchmarks.synthetic import write_config, write_table
 from bentos.answering import answer_row
-from bentos.catalog import predictor_type
+from bentos.catalog import contract_of, predictor_type
 from bentos.release import Identity, Release
 from core import clock
 from core.artifact import manifest_sha256, open_artifact
 from core.config import load_model_config
-from core.contract import Contract
 from core.encoding import FloatArray
 from training.fitting import fit_only
 
@@ -41,7 +40,7 @@ def build_release(folder: Path) -> Release:
     )
     return Release(
         predictor=predictor_type("churn")(artifact),
-        contract=Contract(artifact.config),
+        contract=contract_of(artifact.config),
         manifest=artifact.manifest,
         identity=identity,
         loaded_at=clock.now(),

@@ -17,9 +17,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.report import write_section
-from bentos.catalog import CATALOG, path_name
+from bentos.catalog import CATALOG, contract_of, path_name
 from core.config import load_model_config
-from core.contract import Contract
 from core.settings import load_settings
 
 PORT, MLFLOW_PORT = 18_800, 18_801
@@ -97,7 +96,7 @@ def _ask(model: str, key: str) -> None:
     config = load_model_config(load_settings().model_config_path(model))
     request = urllib.request.Request(  # noqa: S310 - our own address
         f"{URL}/api/{path_name(model)}",
-        data=json.dumps(Contract(config).example()).encode(),
+        data=json.dumps(contract_of(config).example()).encode(),
         headers={"Content-Type": "application/json", "X-API-Key": key},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own address

@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 
 from bentos.release import Release
 from core.contract import Row
-from core.errors import FieldProblem, RowInvalid, SeptetError
+from core.errors import AnswerRefused, FieldProblem, RowInvalid, SeptetError
 from core.logs import get_logger
 from core.refusals import RowUnanswered
 
@@ -66,10 +66,12 @@ def answer_row(release: Release, value: object, *, explain: bool = False) -> Ans
     ------
     RowInvalid
         The row breaks the contract.
+    AnswerRefused
+        The history that was learned from cannot answer it.
     RowUnanswered
         The model failed on it.
     """
-    row = release.contract.parse_row(value)
+    row = _read(release, value)
     return _predict_one(release, row, explain=explain)
 
 
@@ -97,9 +99,9 @@ def answer_rows(
     places: list[int] = []
     for place, value in enumerate(values):
         try:
-            rows.append(release.contract.parse_row(value))
+            rows.append(_read(release, value))
             places.append(place)
-        except RowInvalid as error:
+        except (RowInvalid, AnswerRefused) as error:
             outcomes[place] = Outcome(answer=None, error=error)
     for place, outcome in zip(places, _predict_many(release, rows, explain=explain), strict=True):
         outcomes[place] = outcome
@@ -155,6 +157,13 @@ def ranking(release: Release, outcomes: Sequence[Outcome]) -> list[int] | None:
     return [i for i, _ in known] + [i for i, value in found if value is None]
 
 
+def _read(release: Release, value: object) -> Row:
+    """Check a row against the contract, and against what the release knows."""
+    row = release.contract.parse_row(value)
+    release.predictor.check(row)
+    return row
+
+
 def _predict_many(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
     """Answer valid rows together; when that fails, one by one, to find the row that is to blame."""
     try:
@@ -203,13 +212,22 @@ def _dress(release: Release, row: Row, body: Mapping[str, Any]) -> Answer:
 
 def _is_sound(body: Mapping[str, Any]) -> bool:
     """Say whether every number of an answer can be written as JSON."""
-    if not all(isfinite(v) for v in body["result"].values() if isinstance(v, float)):
+    if not _is_finite(body["result"]):
         return False
     drivers = body.get("drivers")
     if drivers is None:
         return True
     parts = [driver["contribution"] for driver in drivers["contributions"]]
     return all(isfinite(number) for number in (drivers["base"], drivers["total"], *parts))
+
+
+def _is_finite(value: object) -> bool:
+    """Say whether no number in plain data is infinite or absent."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else True
 
 
 def _log_failure(release: Release, error: Exception) -> None:

@@ -12,6 +12,8 @@ from core.errors import ModelUnknown
 
 if TYPE_CHECKING:
     from bentos.predictor import Predictor
+    from core.config import ModelConfig
+    from core.contract import Contract
 
 CATALOG: tuple[str, ...] = ("profitability", "churn", "revenue_leak")
 
@@ -27,6 +29,19 @@ def predictor_type(model: str) -> type[Predictor]:
     require(model)
     kind: type[Predictor] = import_module(f"bentos.{model}.predictor").PREDICTOR
     return kind
+
+
+def contract_of(config: ModelConfig) -> Contract:
+    """Build the contract of a model: its config's features, and what its task asks by nature.
+
+    Raises
+    ------
+    ModelUnknown
+        The catalog has no such model.
+    """
+    from core.contract import Contract  # noqa: PLC0415 - the names are wanted without pydantic
+
+    return Contract(config, predictor_type(config.model).TASKS)
 
 
 def require(model: str) -> str:

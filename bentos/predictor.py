@@ -15,6 +15,7 @@ from core.artifact import Artifact
 from core.config import ModelConfig
 from core.encoding import Columns, Encoder, FloatArray, rows_to_columns
 from core.errors import ConfigError, nearest
+from core.task import Task
 
 ENCODER = "encoder.json"
 RANGES = "ranges.json"
@@ -93,10 +94,10 @@ class Drivers:
 
 
 class Predictor(ABC):
-    """Answers rows from a checked artifact.
+    """Answers requests from a checked artifact.
 
-    A subclass loads its files in ``load``, and answers columns in ``score``. No row's answer may
-    depend on another row, and a batch must give the very bits that single rows give.
+    A subclass reads its files in ``load`` and answers in ``predict``. No row's answer may depend
+    on another row, and a batch must give the very bits that single rows give.
 
     Parameters
     ----------
@@ -113,18 +114,16 @@ class Predictor(ABC):
     RESULT: ClassVar[type[BaseModel]]
     ROLES: ClassVar[Mapping[str, str]] = {}
     RANK_BY: ClassVar[str | None] = None
+    TASKS: ClassVar[tuple[type[Task], ...]] = ()
+    # An answer of a millisecond or less is given at once; a slower one is given in a thread.
+    IS_QUICK: ClassVar[bool] = True
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
         self.config = artifact.config
-        self.features = artifact.config.features
+        usual = next((task for task in self.TASKS if task.MARK is None), Task)
+        self.features = artifact.config.asked_features if usual.ASKS_FEATURES else {}
         check_roles(artifact.config, self.ROLES)
-        self.encoder = Encoder.from_json(artifact.read_json(ENCODER))
-        ranges = artifact.read_json(RANGES)
-        self._spans: list[tuple[str, float, float]] = [
-            (name, float(low), float(high)) for name, (low, high) in ranges.items()
-        ]
-        self._levels = {name: frozenset(known) for name, known in self.encoder.levels.items()}
         self.load(artifact)
 
     @abstractmethod
@@ -132,15 +131,8 @@ class Predictor(ABC):
         """Read the model's own files."""
 
     @abstractmethod
-    def score(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:
-        """Answer ``n`` rows: one array of shape ``(n,)`` for each field of ``RESULT``."""
-
-    @abstractmethod
-    def drivers(self, columns: Columns) -> Drivers:
-        """Give the additive reasons of ``n`` rows."""
-
     def predict(
-        self, rows: Sequence[Mapping[str, object]], *, explain: bool = False
+        self, rows: Sequence[Mapping[str, Any]], *, explain: bool = False
     ) -> list[dict[str, Any]]:
         """Answer validated rows.
 
@@ -157,6 +149,56 @@ class Predictor(ABC):
             ``n`` answers with ``result`` (the fields of ``RESULT``), ``flags`` and, when asked
             for, ``drivers``.
         """
+
+    def check(self, row: Mapping[str, Any]) -> None:  # noqa: B027 - most models have no more to ask
+        """Refuse a row that keeps to the contract, and that this release still cannot answer.
+
+        Raises
+        ------
+        RowInvalid
+            It names what the release does not know.
+        AnswerRefused
+            The history it learned from cannot answer it.
+        """
+
+    def summarise(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:  # noqa: ARG002 - most models say nothing of a batch
+        """Say what only a batch as a whole can say.
+
+        Parameters
+        ----------
+        results
+            The results of the ``n`` answered rows, in order.
+        """
+        return None
+
+
+class RowPredictor(Predictor):
+    """Answers rows of features, column by column.
+
+    A subclass answers columns in ``score`` and gives their reasons in ``drivers``.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.encoder = Encoder.from_json(artifact.read_json(ENCODER))
+        ranges = artifact.read_json(RANGES)
+        self._spans: list[tuple[str, float, float]] = [
+            (name, float(low), float(high)) for name, (low, high) in ranges.items()
+        ]
+        self._levels = {name: frozenset(known) for name, known in self.encoder.levels.items()}
+        super().__init__(artifact)
+
+    @abstractmethod
+    def score(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:
+        """Answer ``n`` rows: one array of shape ``(n,)`` for each field of ``RESULT``."""
+
+    @abstractmethod
+    def drivers(self, columns: Columns) -> Drivers:
+        """Give the additive reasons of ``n`` rows."""
+
+    def predict(
+        self, rows: Sequence[Mapping[str, Any]], *, explain: bool = False
+    ) -> list[dict[str, Any]]:
+        """Answer validated rows from their columns."""
         if not rows:
             return []
         columns = rows_to_columns(rows, self.features)
@@ -173,7 +215,7 @@ class Predictor(ABC):
             answers.append(answer)
         return answers
 
-    def flags(self, row: Mapping[str, object]) -> list[dict[str, Any]]:
+    def flags(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Name the inputs of a row that lie outside of the training range."""
         found: list[dict[str, Any]] = []
         for name, low, high in self._spans:

@@ -144,7 +144,7 @@ def open_release(folder: Path, *, pointer: Pointer, kind: type[Predictor]) -> Re
     try:
         release = Release(
             predictor=kind(artifact),
-            contract=Contract(artifact.config),
+            contract=Contract(artifact.config, kind.TASKS),
             manifest=artifact.manifest,
             identity=identity,
             loaded_at=clock.now(),
@@ -173,6 +173,7 @@ def self_prediction(release: Release) -> dict[str, Any]:
         The answer is not one that the model may give.
     """
     row = release.contract.parse_row(release.contract.example())
+    release.predictor.check(row)
     [answer] = release.predictor.predict([row])
     result: dict[str, Any] = answer["result"]
     try:

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from bentos.catalog import path_name
+from bentos.catalog import contract_of, path_name
 from cli import programs
 from cli.ports import reachable
 from core.config import load_model_config
-from core.contract import Contract
 from core.settings import Settings
 
 
@@ -50,7 +49,7 @@ def announce(
 def curl(settings: Settings, *, live: Sequence[str], key: str | None) -> str:
     """Give a command that has a live model answer the example row of its contract."""
     model = "churn" if "churn" in live else live[0]
-    row = json.dumps(Contract(load_model_config(settings.model_config_path(model))).example())
+    row = json.dumps(contract_of(load_model_config(settings.model_config_path(model))).example())
     header = f"'X-API-Key: {key}'" if key else '"X-API-Key: $SEPTET_KEY"'
     return (
         f"curl -s {_base(settings)}/api/{path_name(model)} -H {header} "

@@ -23,17 +23,16 @@ def template(
 
     Example: `septet template churn > churn.csv`
     """
-    from bentos.catalog import model_name
+    from bentos.catalog import contract_of, model_name
     from cli.screen import out
     from core.config import load_model_config
-    from core.contract import Contract
     from core.settings import load_settings
 
     config = load_model_config(load_settings().model_config_path(model_name(model)))
     if meanings:
         out().print(_meanings(config))
     else:
-        typer.echo(Contract(config).template_csv(), nl=False)
+        typer.echo(contract_of(config).template_csv(), nl=False)
 
 
 def _meanings(config: ModelConfig) -> Table:

@@ -43,6 +43,9 @@ class Feature(_Frozen):
         default=None, description="Levels of a closed category; without it levels are learned."
     )
     nullable: bool = Field(default=False, description="Whether null is accepted.")
+    history_only: bool = Field(
+        default=False, description="Whether only the training table has it, and no request."
+    )
     monotone: Literal[-1, 0, 1] = Field(
         default=0, description="Known direction of its effect: 1 rising, -1 falling, 0 unknown."
     )
@@ -95,9 +98,18 @@ class Target(_Frozen):
     unknown: Scalar | None = Field(default=None, description="The value that means not labelled.")
     amount: Name | None = Field(default=None, description="Column with the true amount, if any.")
     nullable: bool = Field(default=False, description="Whether rows without a label are kept.")
+    optional: bool = Field(
+        default=False, description="Whether the table may lack the column; needs nullable."
+    )
     horizon_days: int | None = Field(
         default=None, ge=0, description="Days after the as-of time until the outcome is known."
     )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.optional and not self.nullable:
+            raise ValueError("a target that the table may lack must be nullable")
+        return self
 
 
 class _Table(_Frozen):
@@ -143,9 +155,12 @@ Source = Annotated[FileSource | SqlSource | SampleSource, Field(discriminator="k
 class Split(_Frozen):
     """How rows are parted into train, calibration and test."""
 
-    rule: Literal["time", "entity", "column"]
+    rule: Literal["time", "entity", "column", "steps"]
     test_share: Share | None = None
     test_days: int | None = Field(default=None, ge=1)
+    test_steps: int | None = Field(
+        default=None, ge=1, description="How many rows of each entity, the latest, are the test."
+    )
     column: Name | None = None
     test_value: Scalar | None = None
     calibration_share: Share = 0.2
@@ -159,6 +174,10 @@ class Split(_Frozen):
             raise ValueError(f"column and test_value do not go with the rule {self.rule}")
         if self.rule != "time" and self.test_days is not None:
             raise ValueError(f"test_days does not go with the rule {self.rule}")
+        if (self.rule == "steps") != (self.test_steps is not None):
+            raise ValueError("the rule steps and the key test_steps need each other")
+        if self.rule == "steps" and self.test_share is not None:
+            raise ValueError("test_share does not go with the rule steps")
         if self.test_share is not None and self.test_days is not None:
             raise ValueError("give test_share or test_days, not both")
         return self
@@ -204,7 +223,7 @@ class ModelConfig(_Frozen):
     entity: Name
     as_of: Name | None = None
     target: Target
-    features: dict[Name, Feature] = Field(min_length=1)
+    features: dict[Name, Feature]
     roles: dict[Name, str | tuple[str, ...]] = Field(default_factory=dict)
     split: Split
     quality: Quality = Quality()
@@ -233,8 +252,8 @@ class ModelConfig(_Frozen):
                 if name not in self.features:
                     hint = nearest(name, names)
                     raise ValueError(f"role {role!r} names {name!r}, which is no feature.{hint}")
-        if self.split.rule == "time" and self.as_of is None:
-            raise ValueError("a split by time needs the key as_of")
+        if self.split.rule in {"time", "steps"} and self.as_of is None:
+            raise ValueError(f"a split by {self.split.rule} needs the key as_of")
         unknown = set(self.source.columns) - set(self.table_columns)
         if unknown:
             name = min(unknown)
@@ -254,8 +273,13 @@ class ModelConfig(_Frozen):
         given = self.roles.get(name, ())
         return (given,) if isinstance(given, str) else given
 
+    @property
+    def asked_features(self) -> dict[str, Feature]:
+        """The features that a request has."""
+        return {name: f for name, f in self.features.items() if not f.history_only}
+
     def example_row(self) -> dict[str, Scalar | None]:
-        """A row that the contract accepts, made of the features' examples."""
+        """A row of the training table, made of the features' examples."""
         return {name: example_of(feature) for name, feature in self.features.items()}
 
     def digest(self) -> str:

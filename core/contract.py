@@ -5,29 +5,42 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    ValidationError,
-    create_model,
-)
+from pydantic import BaseModel, Field, StrictBool, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from core.config import Feature, ModelConfig, example_of
-from core.errors import FieldProblem, RowInvalid, nearest
+from core.errors import ConfigError, FieldProblem, RowInvalid, nearest
+from core.task import Conflict, Task, Time
 
 Row = dict[str, Any]
 # A 64-bit float holds every integer up to here; beyond it digits would be lost in silence.
 _LARGEST_INTEGER = 2**53
 _TEXT_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way in which a model may be asked.
+
+    Parameters
+    ----------
+    mark
+        The field whose presence chooses it; nothing for the usual question.
+    row_type
+        By which pydantic checks a row.
+    example
+        A row that it accepts, with its keys.
+    """
+
+    mark: str | None
+    row_type: type[BaseModel]
+    example: Row
 
 
 class Contract:
@@ -41,12 +54,23 @@ class Contract:
     ----------
     config
         The model's config; an artifact's own when it is served.
+    tasks
+        What the model's task asks by nature; without any, or with marked ones only, the config's
+        features alone are the usual question.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, tasks: Sequence[type[Task]] = ()) -> None:
         self.config = config
-        self.row_type = _row_type(config)
-        self._validator = self.row_type.__pydantic_validator__
+        if all(task.MARK for task in tasks):
+            tasks = (Task, *tasks)
+        shapes = [_shape(config, task, alone=len(tasks) == 1) for task in tasks]
+        self.usual = next(shape for shape in shapes if shape.mark is None)
+        self.marked = tuple(shape for shape in shapes if shape.mark is not None)
+
+    @property
+    def row_type(self) -> type[BaseModel]:
+        """Type of the usual question."""
+        return self.usual.row_type
 
     def parse_row(self, value: object) -> Row:
         """Check one row.
@@ -59,7 +83,7 @@ class Contract:
         Returns
         -------
         dict
-            A value for every feature (``None`` for null), and the keys when they were sent.
+            A value for every field (``None`` for null), and the keys when they were sent.
 
         Raises
         ------
@@ -70,19 +94,17 @@ class Contract:
             raise RowInvalid(
                 [FieldProblem("row", f"is {_kind(value)}", "an object of field names to values")]
             )
+        shape = next((s for s in self.marked if s.mark in value), self.usual)
         try:
-            row = self._validator.validate_python(value)
+            row = shape.row_type.__pydantic_validator__.validate_python(value)
         except ValidationError as error:
-            raise RowInvalid(self._problems(error)) from None
+            raise RowInvalid(self._problems(error, shape)) from None
         values: Row = vars(row)
         return values
 
     def example(self) -> Row:
         """Give a row that this contract accepts, with its keys."""
-        row: Row = {self.config.entity: "example-1"}
-        if self.config.as_of:
-            row[self.config.as_of] = "2026-01-31T00:00:00Z"
-        return row | self.config.example_row()
+        return dict(self.usual.example)
 
     def template_csv(self) -> str:
         """Give a CSV with a header line and one example row, for a user to fill.
@@ -90,7 +112,7 @@ class Contract:
         The columns bear the source's own names, as training reads them.
         """
         config = self.config
-        row = self.example()
+        row = _keys(config) | config.example_row()
         row[config.target.column] = 1 if config.target.positive is None else config.target.positive
         for extra in (config.target.amount, config.split.column):
             if extra:
@@ -102,27 +124,67 @@ class Contract:
         writer.writerows([cells.keys(), cells.values()])
         return text.getvalue()
 
-    def _problems(self, error: ValidationError) -> list[FieldProblem]:
+    def _problems(self, error: ValidationError, shape: Shape) -> list[FieldProblem]:
         """Translate pydantic's faults into what a person reads."""
-        known = list(self.row_type.model_fields)
-        problems = []
+        problems: list[FieldProblem] = []
         for fault in error.errors(include_url=False):
-            name = str(fault["loc"][0])
+            conflict = fault.get("ctx", {}).get("error")
+            if isinstance(conflict, Conflict):
+                problems += conflict.problems
+                continue
+            name = ".".join(str(part) for part in fault["loc"])[:120] or "row"
             if fault["type"] == "extra_forbidden":
-                hint = nearest(name, known).strip().lower() or "remove it"
-                problems.append(FieldProblem(name[:80], "is not a field of this model", hint))
+                known = _siblings(shape.row_type, fault["loc"])
+                hint = nearest(str(fault["loc"][-1]), known).strip().lower() or "remove it"
+                problems.append(FieldProblem(name, "is not a field of this model", hint))
             else:
-                problems.append(FieldProblem(name, _wrong(fault), self._allowed(name)))
+                allowed = self._allowed(fault, shape)
+                problems.append(FieldProblem(name, _wrong(fault), allowed))
         return problems
 
-    def _allowed(self, name: str) -> str:
+    def _allowed(self, fault: ErrorDetails, shape: Shape) -> str:
         """Say what a field accepts."""
+        name = str(fault["loc"][0]) if fault["loc"] else ""
         feature = self.config.features.get(name)
         if feature is not None:
             return describe(feature)
         if name == self.config.as_of:
             return "a time with its zone is allowed, such as 2026-01-31T00:00:00Z, or null"
-        return f"a text of 1 to {_TEXT_LENGTH} characters is allowed, or null"
+        if name == self.config.entity:
+            return f"a text of 1 to {_TEXT_LENGTH} characters is allowed, or null"
+        field = _field_at(shape.row_type, fault["loc"])
+        about = "" if field is None or not field.description else f" ({field.description})"
+        if fault["type"] == "missing":
+            return f"it is needed{about}"
+        if fault["type"].startswith(("datetime", "timezone", "value_error")):
+            return f"a time with its zone is allowed, such as 2026-01-31T00:00:00Z{about}"
+        return fault["msg"].replace("Input should", "it should") + about
+
+
+def _field_at(kind: type[BaseModel], path: Sequence[int | str]) -> FieldInfo | None:
+    """Find a field of a request by its path; list places and keys of a mapping are passed over."""
+    found: FieldInfo | None = None
+    inner: type[BaseModel] | None = kind
+    for part in path:
+        if inner is not None and part in inner.model_fields:
+            found = inner.model_fields[str(part)]
+            inner = _model_in(found.annotation)
+    return found
+
+
+def _siblings(kind: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    """Name the fields that stand beside the last part of a path."""
+    parent = _field_at(kind, path[:-1])
+    inner = kind if parent is None else _model_in(parent.annotation)
+    return [] if inner is None else list(inner.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Find the type of a part in an annotation such as ``list[Point] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(argument) for argument in get_args(annotation))
+    return next((kind for kind in found if kind is not None), None)
 
 
 def describe(feature: Feature) -> str:
@@ -169,40 +231,43 @@ def field_type(feature: Feature) -> Any:
     return base | None if feature.nullable else base
 
 
-def _row_type(config: ModelConfig) -> type[BaseModel]:
-    """Build the pydantic type of a row."""
+def _shape(config: ModelConfig, task: type[Task], *, alone: bool) -> Shape:
+    """Build one way of asking: the keys, the features it asks for, and the task's own fields."""
     fields: dict[str, Any] = {}
     key = Annotated[str, Field(strict=True, min_length=1, max_length=_TEXT_LENGTH)] | None
     fields[config.entity] = (key, Field(default=None, description="Whom the row is about; echoed."))
     if config.as_of:
         fields[config.as_of] = (
-            Annotated[AwareDatetime, BeforeValidator(_time_text)] | None,
+            Time | None,
             Field(default=None, description="As of when the row holds, with its zone; echoed."),
         )
-    for name, feature in config.features.items():
+    example = _keys(config)
+    for name, feature in config.asked_features.items() if task.ASKS_FEATURES else ():
         unit = f" Unit: {feature.unit}." if feature.unit else ""
         text = f"{feature.description.rstrip('.')}.{unit}"
         default: Any = None if feature.nullable else ...
         fields[name] = (field_type(feature), Field(default=default, description=text))
-    title = "".join(part.title() for part in config.model.split("_")) + "Row"
-    row_config = ConfigDict(
-        extra="forbid", title=title, json_schema_extra={"example": _example(config)}
-    )
-    return create_model(title, __config__=row_config, **fields)
+        example[name] = example_of(feature)
+    own = set(task.model_fields) & set(fields)
+    if own:
+        raise ConfigError(
+            f"{config.model} takes the field {min(own)!r} itself; name the column otherwise and "
+            "map it under source.columns",
+            key=min(own),
+        )
+    example |= task.EXAMPLE
+    title = "".join(part.title() for part in config.model.split("_"))
+    title += "Row" if alone or task.MARK is None else f"{task.MARK.title()}Row"
+    options: dict[str, Any] = {"title": title, "json_schema_extra": {"example": example}}
+    row_type = create_model(title, __base__=task, __cls_kwargs__=options, **fields)
+    return Shape(task.MARK, row_type, example)
 
 
-def _time_text(value: object) -> object:
-    """Refuse what pydantic would read as seconds since 1970."""
-    if not isinstance(value, str):
-        raise ValueError("not a text")  # noqa: TRY004 - pydantic turns only this into a fault
-    return value
-
-
-def _example(config: ModelConfig) -> Row:
+def _keys(config: ModelConfig) -> Row:
     keys: Row = {config.entity: "example-1"}
     if config.as_of:
         keys[config.as_of] = "2026-01-31T00:00:00Z"
-    return keys | {name: example_of(feature) for name, feature in config.features.items()}
+    return keys
 
 
 def _wrong(fault: ErrorDetails) -> str:

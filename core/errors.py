@@ -19,6 +19,7 @@
     ├── MethodNotAllowed              405
     ├── BatchTooLarge                 413
     ├── NoChampion                    503   nothing trained yet
+    ├── AnswerRefused                 409   what was learned cannot answer this
     ├── RowUnanswered                 500   the model failed on a valid row
     ├── ModelUnhealthy                503   the model does not answer its own example
     ├── NotReady                      503   the process serves nothing yet
@@ -179,6 +180,22 @@ class RowInvalid(ContractError):
             f"{first.field}: {first.problem}; {first.allowed}."
         )
         super().__init__(detail, problems=problems)
+
+
+class AnswerRefused(SeptetError):
+    """The row is valid, but the history that was learned from cannot answer it.
+
+    Parameters
+    ----------
+    reason
+        What the history lacks, and what to do.
+    """
+
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The history cannot answer this"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
 
 
 class NotFound(SeptetError):

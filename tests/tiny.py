@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from bentos.predictor import ENCODER, RANGES, Drivers, Predictor
+from bentos.predictor import ENCODER, RANGES, Drivers, Predictor, RowPredictor
 from bentos.release import POINTER, Identity, Pointer
 from core import clock
 from core.artifact import RELEASE, Artifact, DataFacts, Draft, manifest_sha256
 from core.config import ModelConfig
 from core.encoding import Columns, Encoder
+from core.errors import AnswerRefused
 
 CONTENT: dict[str, Any] = {
     "model": "churn",
@@ -58,7 +59,7 @@ class TinyResult(BaseModel):
     band: str = Field(description="low or high.")
 
 
-class TinyPredictor(Predictor):
+class TinyPredictor(RowPredictor):
     """A weighted sum through a sigmoid; fails on tenure 13, to be a poison row."""
 
     MODEL = "churn"
@@ -69,6 +70,11 @@ class TinyPredictor(Predictor):
         """Read the weights."""
         arrays = artifact.read_arrays("weights.npz")
         self.weights, self.base = arrays["weights"], float(arrays["base"][0])
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Refuse tenure 15, as if no history were near it."""
+        if row["tenure_months"] == 15:
+            raise AnswerRefused("no history near a tenure of 15; ask for another")
 
     def score(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:
         """Answer."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from bentos.catalog import predictor_type
-from bentos.predictor import RANGES, Predictor, check_roles, training_ranges
+from bentos.predictor import RANGES, Predictor, RowPredictor, check_roles, training_ranges
 from core import clock
 from core.artifact import DataFacts, Draft, open_artifact
 from core.config import ModelConfig, SampleSource
@@ -29,7 +29,7 @@ from training.split import Split, split_frame
 
 # Memory of a large holdout stays bounded; rows do not depend on each other.
 _SCORE_ROWS = 50_000
-_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "scipy")
+_LIBRARIES = ("lightgbm", "numpy", "prophet", "scikit-learn", "scipy", "statsforecast")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,19 @@ class Fitted:
     outputs: Mapping[str, npt.NDArray[Any]]
     metrics: Mapping[str, float]
     report: QualityReport
+
+    @property
+    def row_predictor(self) -> RowPredictor:
+        """The predictor of a model that answers rows of features.
+
+        Raises
+        ------
+        TypeError
+            The model answers no rows.
+        """
+        if not isinstance(self.predictor, RowPredictor):
+            raise TypeError(f"{self.predictor.MODEL} answers no rows of features")
+        return self.predictor
 
 
 class Stages:
@@ -100,14 +113,21 @@ def fit_only(
     return fit_frame(config, frame, report, folder, stages, digest=frame.digest())
 
 
-def score_in_blocks(predictor: Predictor, frame: Frame) -> dict[str, npt.NDArray[Any]]:
+def answer_rows(predictor: Predictor, frame: Frame) -> dict[str, npt.NDArray[Any]]:
     """Answer a frame through a predictor, block by block.
 
     Returns
     -------
     dict
         One array of shape ``(n,)`` for each field of the model's result.
+
+    Raises
+    ------
+    TypeError
+        The model answers no rows of features.
     """
+    if not isinstance(predictor, RowPredictor):
+        raise TypeError(f"{predictor.MODEL} answers no rows: its recipe must offer answer()")
     blocks = []
     for start in range(0, len(frame), _SCORE_ROWS):
         stop = start + _SCORE_ROWS
@@ -168,10 +188,26 @@ def fit_frame(
     stages.begin("measure", f"measures on {len(split.test):,} rows it never saw")
     # Measured through the predictor that serves, from the files that are served.
     predictor = predictor_type(config.model)(open_artifact(folder))
-    outputs = score_in_blocks(predictor, split.test)
+    outputs = answer_test(predictor, split)
     metrics = _measured(config, recipe, outputs, split.test)
+    refit = getattr(recipe, "refit", None)
+    if refit is not None:
+        stages.begin("refit", f"fits again on all {len(frame):,} rows")
+        with threadpool_limits(limits=1, user_api="blas"):
+            refit(split, config, draft)
     draft.finish(config, data=data, versions=versions, metrics=metrics)
+    if refit is not None:
+        predictor = predictor_type(config.model)(open_artifact(folder))
     return Fitted(predictor, split, outputs, metrics, report)
+
+
+def answer_test(predictor: Predictor, split: Split) -> dict[str, npt.NDArray[Any]]:
+    """Answer the test of a split through a predictor, in the recipe's way or row by row."""
+    answer = getattr(recipe_of(predictor.MODEL), "answer", None)
+    if answer is not None:
+        outputs: dict[str, npt.NDArray[Any]] = answer(predictor, split)
+        return outputs
+    return answer_rows(predictor, split.test)
 
 
 def _measured(

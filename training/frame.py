@@ -224,7 +224,9 @@ def _check(raw: RawTable, config: ModelConfig, *, latest: datetime) -> tuple[Fra
         for name, feature in config.features.items()
     }
     target = config.target
-    labels = checker.take(target.column, coerce_target(table.column(target.column), target))
+    labels = np.full(len(raw.row_numbers), np.nan)
+    if target.column in table.column_names:
+        labels = checker.take(target.column, coerce_target(table.column(target.column), target))
     amount = None
     if target.amount:
         plain = target.model_copy(update={"positive": None, "unknown": None, "nullable": True})

@@ -13,10 +13,10 @@ from statistics import median
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from bentos.catalog import contract_of
 from bentos.predictor import Predictor
 from core.artifact import open_artifact
 from core.config import ModelConfig
-from core.contract import Contract
 from core.registry import FACTS_TAG, Registry, RunRecord, Version
 from core.settings import ROOT
 from training.comparison import compare
@@ -179,7 +179,7 @@ def _register(
 
 def _latency_ms(predictor: Predictor) -> float:
     """Median time of one row, from validated row to answer, in milliseconds."""
-    contract = Contract(predictor.config)
+    contract = contract_of(predictor.config)
     row = contract.parse_row(contract.example())
     times = []
     for _ in range(_LATENCY_CALLS):

@@ -144,6 +144,8 @@ def wanted_of(config: ModelConfig, present: Sequence[str], origin: str) -> dict[
     """
     wanted = {name: config.source.columns.get(name, name) for name in config.table_columns}
     for ours, theirs in wanted.items():
+        if ours == config.target.column and config.target.optional and theirs not in present:
+            continue
         needed = f"column {theirs!r}" + (f" (our {ours!r})" if ours != theirs else "")
         if theirs not in present:
             raise SourceError(
@@ -153,7 +155,7 @@ def wanted_of(config: ModelConfig, present: Sequence[str], origin: str) -> dict[
             )
         if list(present).count(theirs) > 1:
             raise SourceError(origin, f"{needed} stands twice; give one of them another name.")
-    return wanted
+    return {ours: theirs for ours, theirs in wanted.items() if theirs in present}
 
 
 def _read_parquet(config: ModelConfig, paths: Sequence[Path]) -> pa.Table:

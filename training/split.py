@@ -48,15 +48,19 @@ def split_frame(frame: Frame, config: ModelConfig) -> Split:
     ``time``: the latest rows are the test, the latest before them the calibration; rows whose
     outcome window reaches into the test are left out. ``entity``: a share of the entities, by a
     hash, so that the same entity always falls on the same side. ``column``: as a column says.
+    ``steps``: the latest rows of each entity that has twice as many; nothing is held back for
+    calibration, as a series is calibrated on origins within its own past.
 
     Raises
     ------
     TrainingRefused
         An entity stands on both sides (rules entity and column), or a part has too few rows.
     """
-    rules = {"time": _by_time, "entity": _by_entity, "column": _by_column}
+    rules = {"time": _by_time, "entity": _by_entity, "column": _by_column, "steps": _by_steps}
     train, calibration, test = rules[config.split.rule](frame, config)
     parts = {"train": train, "calibration": calibration, "test": test}
+    if config.split.rule == "steps":
+        parts = {"train": train}  # a test of one series is as long as its horizon
     for name, rows in parts.items():
         if len(rows) < _LEAST_ROWS:
             raise TrainingRefused(
@@ -65,7 +69,7 @@ def split_frame(frame: Frame, config: ModelConfig) -> Split:
                 "needed. Bring more rows, or change the shares or days under split.",
             )
     seen = np.concatenate([train, calibration])
-    if config.split.rule != "time":
+    if config.split.rule in {"entity", "column"}:
         _refuse_leak(frame, config, train=seen, test=test)
     _refuse_constant(frame.target[seen], config)
     embargoed = len(frame) - len(train) - len(calibration) - len(test)
@@ -97,6 +101,22 @@ def _by_time(frame: Frame, config: ModelConfig) -> tuple[Index, Index, Index]:
     wanted = times[before[min(round(len(before) * (1 - split.calibration_share)), len(before) - 1)]]
     late = times[before] >= wanted
     return before[~late], before[late], np.flatnonzero(test_mask)
+
+
+def _by_steps(frame: Frame, config: ModelConfig) -> tuple[Index, Index, Index]:
+    steps = config.split.test_steps or 1
+    order = np.lexsort((_times(frame, config), frame.entity.astype(str)))
+    starts = np.flatnonzero(np.append(True, frame.entity[order][1:] != frame.entity[order][:-1]))
+    counts = np.diff(np.append(starts, len(order)))
+    from_end = np.repeat(starts + counts, counts) - np.arange(len(order))
+    is_test = (from_end <= steps) & (np.repeat(counts, counts) >= 2 * steps)
+    if not is_test.any():
+        raise TrainingRefused(
+            config.model,
+            f"no {config.entity} has {2 * steps} rows, twice split.test_steps. Bring a longer "
+            "history, or lower it.",
+        )
+    return np.sort(order[~is_test]), np.array([], dtype=np.int64), np.sort(order[is_test])
 
 
 def _by_entity(frame: Frame, config: ModelConfig) -> tuple[Index, Index, Index]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.booster import Booster
 from bentos.churn.spline import SplineLogit
-from bentos.predictor import Drivers, Predictor
+from bentos.predictor import Drivers, RowPredictor
 from core.artifact import Artifact
 from core.encoding import Columns, FloatArray
 
@@ -30,7 +30,7 @@ class ChurnResult(BaseModel):
     )
 
 
-class ChurnPredictor(Predictor):
+class ChurnPredictor(RowPredictor):
     """Calibrated probability that a client leaves within the horizon.
 
     Right for clients like those it was trained on, whose inputs were known at the as-of time: then

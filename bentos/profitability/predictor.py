@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.booster import Booster
-from bentos.predictor import Drivers, Predictor
+from bentos.predictor import Drivers, RowPredictor
 from bentos.profitability.design import Design, design_of, owners_of
 from bentos.profitability.history import (
     SIZE,
@@ -46,7 +46,7 @@ class ProfitabilityResult(BaseModel):
     )
 
 
-class ProfitabilityPredictor(Predictor):
+class ProfitabilityPredictor(RowPredictor):
     r"""Expected profit of a client, engagement or sale, with an interval and its reasons.
 
     The cost of a row is looked up in history (of its item, else of its group), which is exact where

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.booster import Booster
-from bentos.predictor import Drivers, Predictor
+from bentos.predictor import Drivers, RowPredictor
 from bentos.revenue_leak.bill import ROLES, Gaps, Roles, measure, read_bill
 from bentos.revenue_leak.evidence import Terms, sum_terms, tree_terms
 from bentos.revenue_leak.peers import Chain
@@ -41,7 +41,7 @@ class LeakResult(BaseModel):
     )
 
 
-class RevenueLeakPredictor(Predictor):
+class RevenueLeakPredictor(RowPredictor):
     r"""Finds under-billed records: a leak is a gap to the bill that was to be expected.
 
     The expected bill is structure times peers: the agreed quantity, rate, discount and minimum, as

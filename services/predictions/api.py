@@ -51,9 +51,9 @@ async def _predict_row(runtime: Runtime, request: Request) -> Response:
     release = runtime.holder.champion(model_name(request.path_params["model"]))
     explain = read_explain(request.query_params.multi_items())
     value = read_json(request.scope[BODY], max_depth=runtime.platform.limits.json_depth)
-    if explain:
+    if explain or not release.predictor.IS_QUICK:
         # Reasons cost milliseconds; a plain answer costs less than the way to a thread and back.
-        answer = await asyncio.to_thread(answer_row, release, value, explain=True)
+        answer = await asyncio.to_thread(answer_row, release, value, explain=explain)
     else:
         answer = answer_row(release, value)
     return _json(answer)
@@ -93,6 +93,7 @@ def batch_answer(release: Release, outcomes: Sequence[Outcome]) -> Answer:
         "refused": len(outcomes) - answered,
         "rows": [{"index": i} | outcome.to_json() for i, outcome in enumerate(outcomes)],
         "ranking": ranking(release, outcomes),
+        "summary": release.predictor.summarise([o.answer["result"] for o in outcomes if o.answer]),
     }
 
 

@@ -33,7 +33,7 @@ _POSTING: tuple[type[e.SeptetError], ...] = (
     e.RowInvalid,
     e.NoChampion,
 )
-ROW_ERRORS = (*_POSTING, r.RowUnanswered)
+ROW_ERRORS = (*_POSTING, e.AnswerRefused, r.RowUnanswered)
 BATCH_ERRORS = (*_POSTING, r.BatchTooLarge)
 
 PROBLEM: Json = {
@@ -107,7 +107,7 @@ def add_predictions(document: Json, holder: Holder) -> None:
             schemas[row] = {"type": "object", "description": f"{model} has no champion yet."}
             schemas[f"{name}Result"] = {"type": "object"}
         else:
-            _add_type(schemas, row, release.contract.row_type)
+            _add_rows(schemas, row, release)
             _add_type(schemas, f"{name}Result", release.predictor.RESULT)
         schemas[answer] = _answer_schema(f"{name}Result")
         schemas[f"{name}Batch"] = _batch_schema(answer)
@@ -115,6 +115,19 @@ def add_predictions(document: Json, holder: Holder) -> None:
         paths = document.setdefault("paths", {})
         paths[path] = {"post": _row_operation(model, name, release)}
         paths[f"{path}/batch"] = {"post": _batch_operation(model, name, release)}
+
+
+def _add_rows(schemas: Json, name: str, release: Release) -> None:
+    """Add every shape of a model's rows under one name."""
+    contract = release.contract
+    if not contract.marked:
+        _add_type(schemas, name, contract.row_type)
+        return
+    shapes = (contract.usual, *contract.marked)
+    names = [f"{name}Usual", *(f"{name}{(shape.mark or '').title()}" for shape in contract.marked)]
+    for shape, shape_name in zip(shapes, names, strict=True):
+        _add_type(schemas, shape_name, shape.row_type)
+    schemas[name] = {"oneOf": [{"$ref": _REF + shape_name} for shape_name in names]}
 
 
 def _add_type(schemas: Json, name: str, kind: type[BaseModel]) -> None:
@@ -219,6 +232,10 @@ def _batch_schema(answer: str) -> Json:
                 "anyOf": [ranks, {"type": "null"}],
                 "description": "Indexes of the answered rows, the most worth looking at first; "
                 "null for a model that ranks by nothing.",
+            },
+            "summary": {
+                "anyOf": [{"type": "object"}, {"type": "null"}],
+                "description": "What only the batch as a whole can say; null for most models.",
             },
         }
     )

@@ -9,12 +9,13 @@ import pytest
 
 from bentos.answering import Outcome, answer_row, answer_rows, ranking, read_rows
 from bentos.release import Release, open_release, read_pointer
-from core.errors import RowInvalid
+from core.errors import AnswerRefused, RowInvalid
 from core.refusals import RowUnanswered
 from tests.tiny import Shelf, TinyPredictor
 
 POISON = 13  # the tiny model divides by zero on it
 INFINITE = 14  # the tiny model answers infinity on it
+UNKNOWN = 15  # the tiny model has no history of it
 
 
 @pytest.fixture
@@ -81,8 +82,22 @@ class TestOneRow:
         assert "churn version 7 failed on this row" in caught.value.detail
         assert "poison" not in caught.value.detail
 
+    def test_what_the_history_cannot_answer_is_refused_with_the_reason(
+        self, release: Release
+    ) -> None:
+        row = release.contract.example() | {"tenure_months": UNKNOWN}
+        with pytest.raises(AnswerRefused, match="no history near"):
+            answer_row(release, row)
+
 
 class TestManyRows:
+    def test_a_refused_row_touches_no_other(self, release: Release) -> None:
+        row = release.contract.example()
+        outcomes = answer_rows(release, [row, row | {"tenure_months": UNKNOWN}, row])
+        assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+        problem = outcomes[1].to_json()["problem"]
+        assert (problem["status"], problem["code"]) == (409, "AnswerRefused")
+
     def test_each_row_is_answered_or_refused_in_its_place(self, release: Release) -> None:
         good = release.contract.example()
         bad = good | {"hours": "ten"}

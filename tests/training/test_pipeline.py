@@ -13,7 +13,7 @@ from core.errors import ArtifactCorrupt, ConfigError, TrainingRefused
 from core.registry import DIGEST_TAG, Registry
 from tests.conftest import tiny_config
 from tests.tables import config_of, line, write
-from training.fitting import fit_only, score_in_blocks
+from training.fitting import answer_rows, fit_only
 from training.pipeline import train_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -80,7 +80,7 @@ def test_what_was_measured_is_what_the_released_predictor_answers(
     fitted = fit_only(tiny_config("churn"), home=tiny_home, folder=tmp_path / "a")
     [first] = [p for p in (tiny_home / "releases" / "churn").iterdir() if p.is_dir()]
     released = predictor_type("churn")(open_artifact(first))
-    again = score_in_blocks(released, fitted.split.test)
+    again = answer_rows(released, fitted.split.test)
     assert (again["probability"] == fitted.outputs["probability"]).all()
 
 

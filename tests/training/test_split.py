@@ -133,3 +133,19 @@ class TestColumn:
         rows = frame(np.arange(400), part=["a", "b"] * 200)
         with pytest.raises(TrainingRefused, match=r"no row has 'c' in 'part'; there are a, b"):
             split_frame(rows, by("column", column="part", test_value="c"))
+
+
+class TestSteps:
+    def test_the_latest_steps_of_each_long_series_are_the_test(self) -> None:
+        days = [*range(40), *range(25), 3]
+        names = [0] * 40 + [1] * 25 + [2]
+        rows = frame(days, entity=names)
+        parts = split_frame(rows.take(np.arange(66)[::-1]), by("steps", test_steps=12))
+        assert sorted(parts.test.row_numbers) == [*range(29, 41), *range(54, 66)]
+        assert len(parts.calibration) == 0
+        assert len(parts.train) == 66 - 24  # the short one stays in train
+
+    def test_without_a_series_of_twice_the_steps_it_says_so(self) -> None:
+        rows = frame(range(100), entity=[i // 10 for i in range(100)])
+        with pytest.raises(TrainingRefused, match="no client has 12 rows, twice"):
+            split_frame(rows, by("steps", test_steps=6))

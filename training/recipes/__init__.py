@@ -20,7 +20,13 @@ Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 class Recipe(Protocol):
-    """What a recipe module offers."""
+    """What a recipe module offers.
+
+    It may offer two more. ``answer(predictor, split)`` gives the outputs for the split's test where
+    they are no answers to single rows (a forecast, a week's outcome). ``refit(split, config,
+    draft)`` writes the files anew from the whole table, with the choices that ``fit`` made and
+    what was measured untouched: for a forecast, which must begin where the history ends.
+    """
 
     def fit(self, split: Split, config: ModelConfig, draft: Draft) -> None:
         """Train on the split's train and calibration, never its test; write the model's files."""

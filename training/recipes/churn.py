@@ -6,20 +6,22 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 from scipy.optimize import minimize
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from bentos.predictor import ENCODER
 from core.artifact import Draft
-from core.config import ModelConfig, Scalar
+from core.config import ModelConfig
 from core.encoding import Encoder, FloatArray, ObjectArray
-from core.errors import ConfigError, TrainingRefused, nearest
+from core.errors import TrainingRefused
 from training.frame import Frame
+from training.options import RecipeOptions, read_options
 from training.recipes.churn_figures import figures
 from training.recipes.churn_spline import fit_spline
 from training.split import Split
@@ -35,8 +37,7 @@ _BINS = 10
 _EARLY_STOPPING = 60
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(RecipeOptions):
     """What ``training.options`` of the config may set.
 
     Parameters
@@ -49,43 +50,19 @@ class Options:
         Cores that LightGBM may use.
     """
 
-    medium_from: float = 0.15
-    high_from: float = 0.35
-    learning_rate: float = 0.03
-    most_trees: int = 2000
-    leaf_rows: int = 20
-    leaf_penalty: float = 10.0
-    threads: int = 1
+    medium_from: float = Field(default=0.15, gt=0, lt=1)
+    high_from: float = Field(default=0.35, gt=0, lt=1)
+    learning_rate: float = Field(default=0.03, gt=0, le=1)
+    most_trees: int = Field(default=2000, ge=1)
+    leaf_rows: int = Field(default=20, ge=1)
+    leaf_penalty: float = Field(default=10.0, ge=0)
+    threads: int = Field(default=1, ge=1)
 
-    @classmethod
-    def of(cls, given: Mapping[str, Scalar]) -> Options:
-        """Read the options of a config.
-
-        Raises
-        ------
-        ConfigError
-            An option is unknown or of the wrong kind.
-        """
-        known = vars(cls())
-        for name, value in given.items():
-            if name not in known:
-                raise ConfigError(
-                    f"churn knows no option {name!r}.{nearest(name, list(known))} "
-                    f"Known: {', '.join(known)}",
-                    key=f"training.options.{name}",
-                )
-            wanted = (int, float) if isinstance(known[name], float) else int
-            if isinstance(value, bool) or not isinstance(value, wanted):
-                raise ConfigError(
-                    f"{value!r} is no {type(known[name]).__name__}",
-                    key=f"training.options.{name}",
-                )
-        options = cls(**given)  # type: ignore[arg-type]  # checked just above
-        if not 0 < options.medium_from < options.high_from < 1:
-            raise ConfigError(
-                "0 < medium_from < high_from < 1 must hold", key="training.options.medium_from"
-            )
-        return options
+    @model_validator(mode="after")
+    def _bands_rise(self) -> Self:
+        if self.medium_from >= self.high_from:
+            raise ValueError("medium_from must be less than high_from")
+        return self
 
 
 @dataclass(frozen=True)
@@ -130,7 +107,7 @@ def fit(split: Split, config: ModelConfig, draft: Draft) -> None:
     TrainingRefused
         A class has too few rows to learn from.
     """
-    options = Options.of(config.training.options)
+    options = read_options(config, Options)
     table = _table(split, config)
     leaf_counts = (4, 8, 16) if len(table.target) <= _LARGE else (31,)
     candidates = [_fit_trees(table, options, config, leaves=leaves) for leaves in leaf_counts]

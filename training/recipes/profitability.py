@@ -10,6 +10,7 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from pydantic import Field
 from scipy.stats import rankdata
 
 from bentos.predictor import ENCODER
@@ -24,8 +25,8 @@ from bentos.profitability.predictor import HISTORY, RULE
 from core.artifact import Artifact, Draft
 from core.config import ModelConfig
 from core.encoding import Columns, Encoder, FloatArray
-from core.errors import ConfigError, nearest
 from training.frame import Frame
+from training.options import RecipeOptions, read_options
 from training.recipes.profit_figures import figures_of
 from training.recipes.profit_interval import Residuals, calibrate, interval_score
 from training.recipes.profit_search import Blend, OutOfFold, begin_trees, grow, search
@@ -41,13 +42,33 @@ from training.split import Split
 
 IntArray = npt.NDArray[np.int64]
 Outputs = Mapping[str, npt.NDArray[Any]]
-OPTIONS: Mapping[str, float] = {"level": 0.9, "seeds": 2, "threads": 2, "search_rows": 20_000}
 # A state of history with fewer rows out of fold than this is helped by others.
 FEW_ROWS = 50
 MOST_SPARE = 2000
 # A level is reported for its own coverage when it holds at least this many rows, and this share.
 LEAST_LEVEL_ROWS = 100
 LEAST_LEVEL_SHARE = 0.05
+
+
+class Options(RecipeOptions):
+    """What ``training.options`` of the config may set.
+
+    Parameters
+    ----------
+    level
+        Share of outcomes that the interval is to hold.
+    seeds
+        Trees are averaged over so many.
+    threads
+        Cores that LightGBM may use.
+    search_rows
+        Most rows that choices are made on.
+    """
+
+    level: float = Field(default=0.9, gt=0, lt=1)
+    seeds: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
+    search_rows: int = Field(default=20_000, ge=100)
 
 
 def fit(split: Split, config: ModelConfig, draft: Draft) -> None:
@@ -62,8 +83,7 @@ def fit(split: Split, config: ModelConfig, draft: Draft) -> None:
     split
         The parts of the table.
     config
-        The model's config. Options: ``level`` (0 to 1), ``seeds`` (trees are averaged over),
-        ``threads``, ``search_rows`` (most rows that choices are made on).
+        The model's config, with the options above.
     draft
         The artifact that is being written.
 
@@ -72,22 +92,22 @@ def fit(split: Split, config: ModelConfig, draft: Draft) -> None:
     ConfigError
         An option is unknown, or not in its range.
     """
-    options = options_of(config)
+    options = read_options(config, Options)
     rows = _gather(split, config)
     choice, table, muted = rows.choice, rows.table, rows.muted
-    seed, threads = config.training.seed, int(options["threads"])
+    seed, threads = config.training.seed, options.threads
     folds = folds_of(rows.train, rows.late, config, clock=table.clock,
-                     most=int(options["search_rows"]))  # fmt: skip
+                     most=options.search_rows)  # fmt: skip
     blend, known = search(
         table, folds, habit=choice.habit, relative=choice.form != "amount", seed=seed,
         threads=threads,
     )  # fmt: skip
     interval, spreads = calibrate(
-        _residuals(table, known, choice.habit), level=options["level"], seed=seed, threads=threads
+        _residuals(table, known, choice.habit), level=options.level, seed=seed, threads=threads
     )
     habit = replace(choice.habit, root=table.root())
     trees = _write_trees(
-        draft, table, habit, blend=blend, seeds=int(options["seeds"]), seed=seed, threads=threads
+        draft, table, habit, blend=blend, seeds=options.seeds, seed=seed, threads=threads
     )
     levels = levels_of(config)
     draft.write_json(ENCODER, rows.encoder.to_json())
@@ -151,30 +171,6 @@ def _gather(split: Split, config: ModelConfig) -> Rows:
         config, matrix, encoder=encoder, target=target, volumes=choice.volumes, clock=clock
     )
     return Rows(train, late, columns, encoder, choice, table, muted)
-
-
-def options_of(config: ModelConfig) -> dict[str, float]:
-    """Give the options with their defaults filled in.
-
-    Raises
-    ------
-    ConfigError
-        An option is unknown, or not in its range.
-    """
-    options = dict(OPTIONS)
-    for name, value in config.training.options.items():
-        key = f"training.options.{name}"
-        if name not in OPTIONS:
-            raise ConfigError(
-                f"profitability knows no option {name!r}.{nearest(name, list(OPTIONS))} "
-                f"Options: {', '.join(OPTIONS)}",
-                key=key,
-            )
-        if isinstance(value, bool | str) or value <= 0 or (name == "level" and value >= 1):
-            allowed = "between 0 and 1" if name == "level" else "above 0"
-            raise ConfigError(f"must be a number {allowed}, not {value!r}", key=key)
-        options[name] = float(value)
-    return options
 
 
 def _labelled(frame: Frame) -> Frame:

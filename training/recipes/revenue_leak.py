@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from bentos.predictor import ENCODER
 from bentos.revenue_leak.bill import Gaps, Roles, measure, read_bill
@@ -16,7 +18,7 @@ from bentos.revenue_leak.predictor import look_up
 from core.artifact import Draft
 from core.config import ModelConfig
 from core.encoding import Columns, Encoder, FloatArray
-from core.errors import ConfigError, nearest
+from training.options import RecipeOptions, read_options
 from training.recipes.revenue_figures import figures
 from training.recipes.revenue_measures import evaluate, losses
 from training.recipes.revenue_peers import learn_chain
@@ -38,15 +40,13 @@ FOLDS = 5
 LEAST_OF_A_CLASS = 20
 # A category with more levels tells by its leak history; one with fewer is read as it is.
 MOST_PLAIN_LEVELS = 24
-MOST_LEAK_SHARE = 0.5
 # Up to so many labelled rows one core grows the trees faster than two that wait for each other.
 ONE_CORE_ROWS = 50_000
 # Rows' worth of trust in the overall share of leaks when a level's own is judged.
 HISTORY_PRIOR_ROWS = 10.0
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(RecipeOptions):
     """What ``training.options`` of the config may set.
 
     Parameters
@@ -62,40 +62,14 @@ class Options:
         Cores that LightGBM may use on a large table; on a small one they would wait for each other.
     """
 
-    sides: str = "under"
-    leak_share: float = 0.04
-    leaves: int = 16
-    learning_rate: float = 0.04
-    most_trees: int = 600
-    leaf_rows: int = 20
-    leaf_penalty: float = 3.0
-    threads: int = 1
-
-    @classmethod
-    def of(cls, config: ModelConfig) -> Options:
-        """Read the options of a config.
-
-        Raises
-        ------
-        ConfigError
-            An option is unknown or of the wrong kind.
-        """
-        known = {name: type(value) for name, value in vars(cls()).items()}
-        given: dict[str, object] = {}
-        for name, value in config.training.options.items():
-            key = f"training.options.{name}"
-            if name not in known:
-                raise ConfigError(f"no such option.{nearest(name, list(known))}", key=key)
-            kind = known[name]
-            if isinstance(value, bool) or not isinstance(value, (int, kind)):
-                raise ConfigError(f"{value!r} is no {kind.__name__}", key=key)
-            given[name] = kind(value)
-        options = cls(**given)  # type: ignore[arg-type]  # kinds were checked against the fields
-        if options.sides not in {"under", "both"}:
-            raise ConfigError("sides must be under or both", key="training.options.sides")
-        if not 0.0 < options.leak_share < MOST_LEAK_SHARE:
-            raise ConfigError("must be above 0 and below .5", key="training.options.leak_share")
-        return options
+    sides: Literal["under", "both"] = "under"
+    leak_share: float = Field(default=0.04, gt=0, lt=0.5)
+    leaves: int = Field(default=16, ge=2)
+    learning_rate: float = Field(default=0.04, gt=0, le=1)
+    most_trees: int = Field(default=600, ge=1)
+    leaf_rows: int = Field(default=20, ge=1)
+    leaf_penalty: float = Field(default=3.0, ge=0)
+    threads: int = Field(default=1, ge=1)
 
     def of_trees(self, rows: int, *, seed: int) -> TreeOptions:
         """Give those that concern the trees, for a table of so many labelled rows."""
@@ -143,7 +117,7 @@ def fit(split: Split, config: ModelConfig, draft: Draft) -> None:
     ConfigError
         A role or an option is wrong.
     """
-    options = Options.of(config)
+    options = read_options(config, Options)
     roles = Roles.of(config)
     columns = {
         name: np.concatenate((split.train.columns[name], split.calibration.columns[name]))

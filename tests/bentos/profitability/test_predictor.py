@@ -107,8 +107,8 @@ class TestDrivers:
     def test_reasons_add_up_to_the_amount_whatever_the_roles(self, roles: dict[str, str]) -> None:
         trained = train(config_of(roles=roles), lines(500))
         columns = trained.split.test.columns
-        amounts = trained.predictor.score(columns)["profit_amount"]
-        drivers = trained.predictor.drivers(columns)
+        amounts = trained.row_predictor.score(columns)["profit_amount"]
+        drivers = trained.row_predictor.drivers(columns)
         total = drivers.base + drivers.contributions.sum(axis=1)
         np.testing.assert_allclose(total, amounts, rtol=0, atol=1e-9)
         np.testing.assert_array_equal(drivers.total, amounts)

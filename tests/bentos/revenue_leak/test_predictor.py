@@ -19,7 +19,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 
 
 def test_results_lie_in_the_declared_range(fitted: Fitted) -> None:
-    outputs = fitted.predictor.score(fitted.split.test.columns)
+    outputs = fitted.row_predictor.score(fitted.split.test.columns)
     assert set(outputs) == FIELDS
     for name, values in outputs.items():
         assert np.isfinite(values).all(), name
@@ -28,7 +28,7 @@ def test_results_lie_in_the_declared_range(fitted: Fitted) -> None:
 
 
 def test_missing_money_is_probability_times_gap(fitted: Fitted) -> None:
-    outputs = fitted.predictor.score(fitted.split.test.columns)
+    outputs = fitted.row_predictor.score(fitted.split.test.columns)
     billed = fitted.split.test.columns["billed_amount"]
     gap = np.maximum(outputs["fair_bill_amount"] - billed, 0)
     assert np.array_equal(outputs["gap_amount"], gap)
@@ -37,25 +37,25 @@ def test_missing_money_is_probability_times_gap(fitted: Fitted) -> None:
 
 def test_a_batch_gives_the_bits_of_single_rows(fitted: Fitted) -> None:
     columns = fitted.split.test.columns
-    together = fitted.predictor.score(columns)
+    together = fitted.row_predictor.score(columns)
     for row in range(0, 120, 7):
-        alone = fitted.predictor.score({n: v[row : row + 1] for n, v in columns.items()})
+        alone = fitted.row_predictor.score({n: v[row : row + 1] for n, v in columns.items()})
         assert all(alone[name][0] == together[name][row] for name in FIELDS)
 
 
 def test_blocks_change_no_answer(fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = fitted.split.test.columns
-    whole, reasons = fitted.predictor.score(columns), fitted.predictor.drivers(columns)
+    whole, reasons = fitted.row_predictor.score(columns), fitted.row_predictor.drivers(columns)
     monkeypatch.setattr(predictor_module, "BLOCK_ROWS", 100)
-    for name, values in fitted.predictor.score(columns).items():
+    for name, values in fitted.row_predictor.score(columns).items():
         assert np.array_equal(values, whole[name])
-    assert np.array_equal(fitted.predictor.drivers(columns).total, reasons.total)
+    assert np.array_equal(fitted.row_predictor.drivers(columns).total, reasons.total)
 
 
 def test_reasons_add_up_to_the_log_odds(fitted: Fitted) -> None:
     columns = fitted.split.test.columns
-    drivers = fitted.predictor.drivers(columns)
-    probability = fitted.predictor.score(columns)["probability"]
+    drivers = fitted.row_predictor.drivers(columns)
+    probability = fitted.row_predictor.score(columns)["probability"]
     total = drivers.base + drivers.contributions.sum(axis=1)
     assert np.abs(total - drivers.total).max() < 1e-9
     assert np.allclose(1 / (1 + np.exp(-total)), probability, atol=1e-9)
@@ -82,8 +82,8 @@ def test_unseen_levels_and_nulls_are_answered(fitted: Fitted) -> None:
 def test_inputs_are_not_changed(fitted: Fitted) -> None:
     columns = fitted.split.test.columns
     before = {name: values.copy() for name, values in columns.items()}
-    fitted.predictor.score(columns)
-    fitted.predictor.drivers(columns)
+    fitted.row_predictor.score(columns)
+    fitted.row_predictor.drivers(columns)
     for name, values in columns.items():
         assert np.array_equal(values, before[name], equal_nan=values.dtype != object)
 
@@ -91,7 +91,7 @@ def test_inputs_are_not_changed(fitted: Fitted) -> None:
 def test_without_labels_the_same_reasons_are_given(tmp_path: Path) -> None:
     fitted = train(config_of(), records(1500, audited=0.0), tmp_path / "artifact")
     columns = fitted.split.test.columns
-    drivers = fitted.predictor.drivers(columns)
+    drivers = fitted.row_predictor.drivers(columns)
     total = drivers.base + drivers.contributions.sum(axis=1)
-    probability = fitted.predictor.score(columns)["probability"]
+    probability = fitted.row_predictor.score(columns)["probability"]
     assert np.allclose(1 / (1 + np.exp(-total)), probability, atol=1e-9)

@@ -83,7 +83,7 @@ def test_the_level_of_the_interval_is_the_configs() -> None:
 
 @pytest.mark.parametrize(
     ("option", "sentence"),
-    [({"levle": 0.9}, "Did you mean 'level'"), ({"level": 1.5}, "between 0 and 1")],
+    [({"levle": 0.9}, "Did you mean 'level'"), ({"level": 1.5}, "should be less than 1")],
 )
 def test_a_wrong_option_is_refused(option: dict[str, float], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):

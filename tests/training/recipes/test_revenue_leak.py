@@ -45,14 +45,14 @@ class TestFit:
         table = records(1500)
         blind = train(config_of(), replace(table, target=np.full(1500, np.nan)), tmp_path / "a")
         test = split_frame(table, config_of()).test
-        metrics = recipe.evaluate(blind.predictor.score(test.columns), test)
+        metrics = recipe.evaluate(blind.row_predictor.score(test.columns), test)
         assert metrics["pr_auc_score"] > 0.8
         assert not blind.predictor.artifact.read_json("model.json")["labelled"]
 
     def test_fewer_than_twenty_leaks_are_not_learned_from(self, tmp_path: Path) -> None:
         few = train(config_of(), records(300, leaking=0.04), tmp_path / "artifact")
         assert not few.predictor.artifact.read_json("model.json")["labelled"]
-        probability = few.predictor.score(few.split.train.columns)["probability"]
+        probability = few.row_predictor.score(few.split.train.columns)["probability"]
         assert probability.mean() == pytest.approx(0.04, abs=0.03)
 
     def test_three_hundred_records_are_enough_to_learn_from(self, tmp_path: Path) -> None:
@@ -79,17 +79,17 @@ class TestFit:
     def test_only_the_amount_is_needed(self, tmp_path: Path) -> None:
         config = config_of(roles={"billed": "billed_amount"})
         bare = train(config, records(600), tmp_path / "artifact")
-        outputs = bare.predictor.score(bare.split.test.columns)
+        outputs = bare.row_predictor.score(bare.split.test.columns)
         assert all(np.isfinite(values).all() for values in outputs.values())
 
     @pytest.mark.parametrize(
         ("options", "said"),
         [
             ({"leafs": 3}, "Did you mean 'leaves'"),
-            ({"leaves": 2.5}, "is no int"),
-            ({"leaves": True}, "is no int"),
-            ({"sides": "left"}, "under or both"),
-            ({"leak_share": 0.9}, "below .5"),
+            ({"leaves": 2.5}, "2.5 is not allowed: Input should be a valid integer"),
+            ({"leaves": True}, "True is not allowed: Input should be a valid integer"),
+            ({"sides": "left"}, "should be 'under' or 'both'"),
+            ({"leak_share": 0.9}, "should be less than 0.5"),
         ],
     )
     def test_a_wrong_option_is_refused(
