@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from bentos.answering import answer_rows
 from bentos.release import Release
 from core.cells import null_words, parse_boolean
 from core.config import Feature, ModelConfig
+from core.contract import Contract
 from core.errors import RowInvalid, SeptetError, SourceError
 
 _BLOCK_ROWS = 2000
@@ -52,7 +54,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class _Table:
-    """An opened table: its lines, and which of its columns are inputs."""
+    """An opened table: its lines, and which of its columns are inputs.
+
+    A column of what the task asks, such as a horizon or limits, holds JSON.
+    """
 
     lines: Iterator[tuple[int, list[str]]]
     header: Sequence[str]
@@ -75,6 +80,8 @@ class _Table:
             return text
         if name == self.config.as_of:
             return _time(text)
+        if name not in self.config.features:
+            return _json(text)
         return _typed(text, feature=self.config.features[name])
 
 
@@ -102,7 +109,7 @@ def score_file(release: Release, table: Path, *, output: Path, explain: bool = F
     draft = output.with_name(output.name + ".part")
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            opened = _open_table(file, path=table, config=release.contract.config)
+            opened = _open_table(file, path=table, contract=release.contract)
             with draft.open("w", encoding="utf-8", newline="") as target:
                 tally = _score(release, opened, target=target, explain=explain)
         draft.replace(output)
@@ -119,8 +126,9 @@ def score_file(release: Release, table: Path, *, output: Path, explain: bool = F
     return tally
 
 
-def _open_table(file: IO[str], *, path: Path, config: ModelConfig) -> _Table:
+def _open_table(file: IO[str], *, path: Path, contract: Contract) -> _Table:
     """Read the header, and find the model's columns in it."""
+    config, fields = contract.config, contract.row_type.model_fields
     first = file.readline()
     if not first.strip():
         raise SourceError(str(path), "is empty; it needs a header and at least one row")
@@ -130,10 +138,9 @@ def _open_table(file: IO[str], *, path: Path, config: ModelConfig) -> _Table:
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise SourceError(str(path), f"has the column {doubled[0]!r} twice; keep one of them")
-    wanted = [config.entity, *([config.as_of] if config.as_of else []), *config.features]
-    ours = {given.get(name, name): name for name in wanted} | {name: name for name in wanted}
+    ours = {given.get(name, name): name for name in fields} | {name: name for name in fields}
     inputs = {place: ours[name] for place, name in enumerate(header) if name in ours}
-    needed = [name for name, feature in config.features.items() if not feature.nullable]
+    needed = [name for name, field in fields.items() if field.is_required()]
     missing = [given.get(name, name) for name in needed if name not in inputs.values()]
     if missing:
         fault = f"misses the columns {', '.join(missing)}; see `septet template {config.model}`"
@@ -181,6 +188,14 @@ def _typed(text: str, *, feature: Feature) -> object:
     return int(number) if feature.type == "integer" and number.is_integer() else number
 
 
+def _json(text: str) -> object:
+    """Read a cell of what the task asks; what is no JSON stays text, for the contract to judge."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _time(text: str) -> str:
     """Write a time as the contract wants it; one without a zone is UTC, as in training."""
     try:
@@ -203,13 +218,18 @@ def _reason(error: SeptetError | None) -> str:
     return error.detail if error is not None else "it was not answered"
 
 
+def _cell(value: object) -> object:
+    """Write a part with parts of its own as JSON."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
 def _cells(answer: Mapping[str, Any], *, explain: bool) -> dict[str, object]:
     """Lay an answer out in columns."""
     cells: dict[str, object] = {
         name: answer[name] for name in ("prediction_id", "model", "version")
     }
     cells |= {"entity": answer["entity"] or "", "as_of": answer["as_of"] or ""}
-    cells |= answer["result"]
+    cells |= {name: _cell(value) for name, value in answer["result"].items()}
     cells["flags"] = "; ".join(f"{flag['feature']}: {flag['flag']}" for flag in answer["flags"])
     if explain:
         strongest = answer["drivers"]["contributions"][:_STRONGEST_DRIVERS]

@@ -73,7 +73,7 @@ class TinyPredictor(RowPredictor):
 
     def check(self, row: Mapping[str, Any]) -> None:
         """Refuse tenure 15, as if no history were near it."""
-        if row["tenure_months"] == 15:
+        if row.get("tenure_months") == 15:
             raise AnswerRefused("no history near a tenure of 15; ask for another")
 
     def score(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:

@@ -55,6 +55,7 @@ class FeaturePage(_Page):
         description="Levels accepted; null when any text is, or for another type."
     )
     nullable: bool = Field(description="Whether null, or leaving it out, is accepted.")
+    history_only: bool = Field(description="Whether only the training table has it.")
     example: Scalar | None = Field(description="A value that is accepted.")
 
 
@@ -161,6 +162,7 @@ def _features(release: Release) -> list[FeaturePage]:
             maximum=feature.maximum,
             categories=list(feature.categories) if feature.categories is not None else None,
             nullable=feature.nullable,
+            history_only=feature.history_only,
             example=example_of(feature),
         )
         for name, feature in release.contract.config.features.items()
