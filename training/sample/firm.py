@@ -24,8 +24,12 @@ from training.sample.clients import (
     make_clients,
 )
 from training.sample.delivery import delivery_tables
-from training.sample.market import demand_tables, marketing_tables, quote_tables
+from training.sample.demand import demand_tables
+from training.sample.marketing import marketing_tables
+from training.sample.quotes import quote_tables
+from training.sample.records import record_tables
 from training.sample.retention import churn_tables
+from training.sample.signals import signal_tables
 
 # Clients at a time: bounds the memory, whatever the size of the firm.
 BLOCK_CLIENTS = 2_000
@@ -85,6 +89,7 @@ def simulate(
         random = np.random.default_rng(market_seed)
         tables.write(marketing_tables(random, firm))
         tables.write(demand_tables(random, firm))
+        tables.write(signal_tables(random, firm))
         for number, block_seed in enumerate(block_seeds):
             if progress is not None:
                 progress("clients", number / len(block_seeds))
@@ -102,7 +107,7 @@ def _write_block(
     block = make_clients(random, firm, first=first, count=count)
     tables.write({"clients": _client_table(firm, block)})
     tables.write({"interactions": _interaction_table(firm, block)})
-    for make in (churn_tables, delivery_tables, billing_tables, quote_tables):
+    for make in (churn_tables, delivery_tables, billing_tables, quote_tables, record_tables):
         tables.write(make(random, firm, block))
 
 
