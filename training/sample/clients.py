@@ -22,7 +22,7 @@ _CONTRACT_SHARES = np.array(
     [[0.6, 0.3, 0.1], [0.4, 0.4, 0.2], [0.25, 0.45, 0.3], [0.15, 0.4, 0.45]]
 )
 _SECTOR_EFFECTS = np.array([0.25, 0.2, -0.15, -0.1, 0.0, -0.35, 0.3, -0.05])
-_BASE_LOG_ODDS = -1.25
+_BASE_LOG_ODDS = -1.3
 # Odds x 1.65 raise the share that leaves by two fifths at this firm's mix of clients.
 _DRIFT_LOG_ODDS = float(np.log(1.65))
 # The clients that come after the drift are of a sort not seen before.
@@ -129,7 +129,7 @@ def make_clients(random: np.random.Generator, firm: Firm, *, first: int, count: 
     begin = np.where(
         random.random(count) < 0.5,
         -random.integers(0, 24, size=count),
-        random.integers(0, max(firm.quarters - 2, 1), size=count),
+        random.integers(0, max(firm.quarters - 1, 1), size=count),
     )
     size = np.exp(random.normal(8.3 + 0.75 * segment, 0.45))
     sector = random.integers(len(SECTORS), size=count)
@@ -142,7 +142,7 @@ def make_clients(random: np.random.Generator, firm: Firm, *, first: int, count: 
     probability = _leave_probability(firm, sector, contract, begin, traits)
     leaves = random.random(probability.shape) < probability
     quarters = np.arange(firm.quarters)
-    leaves &= quarters >= begin[:, None]
+    leaves &= (quarters > begin[:, None]) & (quarters > 0)
     end = np.where(leaves.any(axis=1), leaves.argmax(axis=1) + 1, firm.quarters + 1)
     return Clients(
         number=number, sector=sector, region=region, segment=segment, contract=contract,
@@ -184,7 +184,9 @@ def _live(random: np.random.Generator, firm: Firm, count: int) -> tuple[Floats, 
 def _leave_probability(
     firm: Firm, sector: Ints, contract: Ints, begin: Ints, traits: dict[str, Floats]
 ) -> Floats:
-    """Hazard of a quarter, from what is seen of the client."""
+    """Hazard of a quarter, from what was seen of the client in the quarter before."""
+    # The first quarter has none before it: nobody leaves in it, and no row tells of it.
+    traits = {name: np.roll(values, 1, axis=1) for name, values in traits.items()}
     quarters = np.arange(firm.quarters)
     tenure = np.maximum(quarters - begin[:, None], 0) * MONTHS_A_QUARTER
     log_odds = (

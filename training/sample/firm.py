@@ -153,13 +153,15 @@ def _client_table(firm: Firm, block: Clients) -> pa.Table:
 
 
 def _interaction_table(firm: Firm, block: Clients) -> pa.Table:
-    """CRM touches: one row for a client and a quarter in which it was served."""
+    """CRM touches: one row for a client and a quarter in which it was served, on its last day."""
     quarters = np.arange(firm.quarters)
     served = (block.begin[:, None] <= quarters) & (quarters < block.end[:, None])
     row, quarter = np.nonzero(served)
     columns: dict[str, pa.Array] = {
         "client_id": pa.array(block.names[row]),
-        "as_of": pa.array(firm.day(quarter), pa.timestamp("us", tz="UTC")),
+        "as_of": pa.array(
+            firm.day(quarter + 1) - np.timedelta64(1, "D"), pa.timestamp("us", tz="UTC")
+        ),
     }
     for name, values in block.traits.items():
         columns[name] = pa.array(values[row, quarter])

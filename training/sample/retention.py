@@ -25,18 +25,18 @@ _WHOLE = frozenset(
 def churn_tables(random: np.random.Generator, firm: Firm, clients: Clients) -> dict[str, pa.Table]:
     """Give ``churn`` and ``truth_churn`` for a block of clients.
 
-    What is seen of a quarter stands in the row of its first day; the outcome is whether the
-    client leaves before the next one.
+    A row stands on the first day of a quarter. It shows what was seen in the quarter before, so
+    all of it was known that day; the outcome is whether the client leaves before the next one.
     """
     rows, quarters = [], []
-    for number in range(firm.quarters):
-        active = np.flatnonzero(clients.active(number))
+    for number in range(1, firm.quarters):
+        active = np.flatnonzero(clients.active(number) & (clients.begin < number))
         rows.append(active)
         quarters.append(np.full(len(active), number))
     row, quarter = np.concatenate(rows), np.concatenate(quarters)
     as_of = pa.array(firm.day(quarter), pa.timestamp("us", tz="UTC"))
     client = pa.array(clients.names[row])
-    nps = clients.traits["nps"][row, quarter]
+    nps = clients.traits["nps"][row, quarter - 1]
     unasked = random.random(len(row)) < _NPS_UNASKED_SHARE
     tenure = np.maximum(quarter - clients.begin[row], 0) * MONTHS_A_QUARTER
     columns = {
@@ -52,7 +52,7 @@ def churn_tables(random: np.random.Generator, firm: Firm, clients: Clients) -> d
     }
     for name, values in clients.traits.items():
         if name != "nps":
-            seen = values[row, quarter]
+            seen = values[row, quarter - 1]
             if name == "sponsor_changed":
                 columns[name] = pa.array(seen > 0)
             else:

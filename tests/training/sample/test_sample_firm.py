@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,6 +92,17 @@ def test_each_row_of_a_model_has_its_truth(firm: dict[str, pa.Table], name: str)
     assert table.num_rows == truth.num_rows
 
 
+def test_a_churn_row_shows_only_what_was_known_on_its_day(firm: dict[str, pa.Table]) -> None:
+    touches = firm["interactions"].select(["client_id", "as_of", "tickets_count", "overrun_ratio"])
+    next_day = pc.add(touches["as_of"], pa.scalar(timedelta(days=1)))
+    known = touches.set_column(1, "as_of", next_day)
+    rows = firm["churn"].select(["client_id", "as_of", "tickets_count", "overrun_ratio"])
+    both = rows.join(known, ["client_id", "as_of"], right_suffix="_known")
+    assert both.num_rows == rows.num_rows
+    assert both["overrun_ratio"].equals(both["overrun_ratio_known"])
+    assert both["tickets_count"].cast("double").equals(both["tickets_count_known"])
+
+
 def test_churn_is_as_hard_as_it_is_meant_to_be(firm: dict[str, pa.Table]) -> None:
     left = firm["churn"]["churned"].to_numpy()
     truth = firm["truth_churn"]["probability"].to_numpy()
@@ -158,7 +169,9 @@ class TestDrift:
         assert drifted / usual == pytest.approx(1.4, abs=0.08)
 
     def test_new_clients_are_of_another_sort(self, worlds: list[pa.Table]) -> None:
-        new = (pc.field("as_of") == pa.scalar(DRIFT_BEGINS)) & (pc.field("tenure_months") == 0)
+        # A client's first row comes when it has been served for a quarter.
+        new = (pc.field("as_of") > pa.scalar(DRIFT_BEGINS)) & (pc.field("tenure_months") == 3)
+        new &= pc.field("as_of") < pa.scalar(datetime(2025, 9, 1, tzinfo=UTC))
         usual, drifted = (world.filter(new) for world in worlds)
         assert drifted.num_rows == usual.num_rows > 30
         assert pc.unique(drifted["contract_type"]).to_pylist() == ["monthly"]
