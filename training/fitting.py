@@ -22,7 +22,7 @@ from core.config import ModelConfig, SampleSource
 from core.encoding import Columns
 from core.errors import ConfigError, TrainingRefused, nearest
 from training.frame import Frame, QualityReport, build_frame
-from training.progress import Progress, Silent
+from training.progress import Progress, Silent, told_to
 from training.recipes import Recipe, recipe_of
 from training.source import read_source
 from training.split import Split, split_frame
@@ -74,7 +74,7 @@ class Stages:
     """Tells the progress and keeps the time of each stage."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self._name: str | None = None
         self._began = 0.0
         self.seconds: dict[str, float] = {}
@@ -83,7 +83,7 @@ class Stages:
         """End the stage before, and begin one."""
         self.end()
         self._name, self._began = name, time.perf_counter()
-        self._progress.stage(name, text)
+        self.progress.stage(name, text)
 
     def end(self) -> None:
         """End the stage under way, if any."""
@@ -179,7 +179,7 @@ def fit_frame(
     draft = Draft(folder)
     # More threads add up in another order, and with it to other bytes; and where cores are shared
     # they wait for each other: the spline of churn took three times as long.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with threadpool_limits(limits=1, user_api="blas"), told_to(stages.progress):
         recipe.fit(split, config, draft)
     draft.write_json(RANGES, _joined_ranges(config, split))
     data = _data_facts(config, split, report, digest=digest)
@@ -193,7 +193,7 @@ def fit_frame(
     refit = getattr(recipe, "refit", None)
     if refit is not None:
         stages.begin("refit", f"fits again on all {len(frame):,} rows")
-        with threadpool_limits(limits=1, user_api="blas"):
+        with threadpool_limits(limits=1, user_api="blas"), told_to(stages.progress):
             refit(split, config, draft)
     draft.finish(config, data=data, versions=versions, metrics=metrics)
     if refit is not None:

@@ -14,6 +14,7 @@ from bentos.predictor import Drivers, RowPredictor
 from core.artifact import Artifact
 from core.encoding import Columns, FloatArray
 
+_MOST_LOG_ODDS = 500.0
 _BANDS = np.array(["low", "medium", "high"])
 
 
@@ -90,7 +91,8 @@ class ChurnPredictor(RowPredictor):
     def score(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:
         """Answer ``n`` rows."""
         log_odds = self._log_odds(self.encoder.encode(columns))
-        probability = 1.0 / (1.0 + np.exp(-log_odds))
+        # Inputs far outside of anything seen may leave what exp can hold.
+        probability = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -_MOST_LOG_ODDS, _MOST_LOG_ODDS)))
         places = np.searchsorted(self._bounds, probability, side="right")
         return {"probability": probability, "risk_band": _BANDS[places]}
 
