@@ -43,8 +43,10 @@ test-long: $(READY) ## The rest: tests of minutes or gigabytes, and the quality 
 	$(PYTEST) -m "long or quality" --timeout 3600
 
 .PHONY: quality
-quality: $(READY) ## Train on real and simulated tables; hold the figures, write docs/models
-	$(PYTEST) -m quality --timeout 3600
+quality: $(READY) ## Hold every model to references and truth, write docs/quality.md: [MODEL=churn]
+	@status=0; OMP_NUM_THREADS=1 $(PYTEST) -m quality $(if $(MODEL),-k $(MODEL)) --timeout 3600 \
+		-n $(JOBS) --dist worksteal --durations 0 || status=$$?; \
+	$(BIN)/python -m tests.quality.report; exit $$status
 
 .PHONY: bench
 bench: $(READY) ## Measure what docs/performance.md says, and write it there

@@ -1,54 +1,55 @@
 """Quality figures: measured by the tests, written into the model cards by the run itself."""
 
+import fcntl
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.quality.figure import Figure, Rival, over_seeds
+from tests.quality.record import ROOT, keep
+
+__all__ = ["ROOT", "Figure", "Rival", "Writer", "over_seeds"]
+
 CARDS = ROOT / "docs" / "models"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure beside its gate and its reference."""
-
-    metric: str
-    ours: float
-    least: float | None = None
-    most: float | None = None
-    reference: str = ""
-
-    @property
-    def passes(self) -> bool:
-        above = self.least is None or self.ours >= self.least
-        return above and (self.most is None or self.ours <= self.most)
-
-    @property
-    def gate(self) -> str:
-        if self.least is not None and self.most is not None:
-            return f"{self.least:g} to {self.most:g}"
-        if self.least is not None:
-            return f"at least {self.least:g}"
-        return f"at most {self.most:g}" if self.most is not None else ""
-
-    def row(self) -> str:
-        verdict = "yes" if self.passes else "**no**"
-        reached = verdict if self.gate else ""
-        return f"| {self.metric} | {self.ours:.4g} | {self.gate} | {self.reference} | {reached} |"
-
-
 Writer = Callable[..., None]
 
 
+class Watch:
+    """Tells how long the test under way has taken."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def start(self) -> None:
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return round(time.perf_counter() - self._began, 1)
+
+
 @pytest.fixture(scope="session")
-def write_figures() -> Writer:
-    """Write a data set's figures into its model's card, then hold them to their gates."""
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture(autouse=True)
+def _timed(watch: Watch) -> None:
+    watch.start()
+
+
+@pytest.fixture(scope="session")
+def write_figures(watch: Watch) -> Writer:
+    """Keep a data set's figures, write them into its model's card, hold them to their gates."""
 
     def write(model: str, *, data: str, about: str, figures: Sequence[Figure]) -> None:
+        keep(model, data, about=about, figures=figures, seconds=watch.seconds)
         table = "\n".join(
             [
                 about,
@@ -59,19 +60,48 @@ def write_figures() -> Writer:
             ]
         )
         replace_block(CARDS / f"{model.replace('_', '-')}.md", data, table)
-        missed = [f"{f.metric}: {f.ours:.4g}, gate {f.gate}" for f in figures if not f.passes]
+        missed = [why(figure) for figure in figures if not figure.passes]
         assert not missed, f"{model} on {data} misses {missed}"
 
     return write
 
 
+def why(figure: Figure) -> str:
+    """Say by how much a figure misses its gate."""
+    seeds = ", ".join(f"{seed:.4g}" for seed in figure.seeds)
+    each = f"; seeds {seeds}, each within {figure.slack:.3g} of it" if seeds else ""
+    return f"{figure.metric}: {figure.ours:.4g}, gate {figure.gate}{each}"
+
+
 def replace_block(card: Path, name: str, text: str) -> None:
     """Put the text between the card's markers of that name."""
     begin, end = f"<!-- figures {name}: written by `make quality` -->", f"<!-- end {name} -->"
-    page = card.read_text(encoding="utf-8")
     block = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    assert block.search(page), f"{card} has no block {name!r}"
-    card.write_text(block.sub(lambda _: f"{begin}\n{text}\n{end}", page), encoding="utf-8")
+    with _alone(card):
+        page = card.read_text(encoding="utf-8")
+        assert block.search(page), f"{card} has no block {name!r}"
+        card.write_text(block.sub(lambda _: f"{begin}\n{text}\n{end}", page), encoding="utf-8")
+
+
+@contextmanager
+def _alone(card: Path) -> Iterator[None]:
+    """Keep other workers from the same card meanwhile."""
+    lock = Path(tempfile.gettempdir()) / f"septet-{os.getuid()}-{card.name}.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder where simulated firms are kept, one for all tests and workers of the run.
+
+    A firm is simulated once for its size and seed, whichever test asks first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    # With workers each has its own folder below the run's.
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return run / "sample-home"
 
 
 @pytest.fixture(scope="session")
