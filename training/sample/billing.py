@@ -16,6 +16,7 @@ from training.sample import leaks
 from training.sample.clients import CONTRACTS, CURRENCIES, Clients, Firm, Floats, Ints
 from training.sample.contracts import Terms, contract_table
 from training.sample.delivery import SERVICES
+from training.sample.engagements import engagement_table
 from training.sample.lines import GRADES, Lines, draw_lines
 from training.sample.staffing import staff_tables
 
@@ -56,15 +57,19 @@ def billing_tables(
     """Give all that bills make of a block of clients.
 
     ``contracts``, ``invoices``, ``invoice_lines``, ``audits``, ``revenue_leak`` and its truth,
-    and the ``staff`` and ``timesheets`` behind the hours.
+    and the ``engagements``, ``staff`` and ``timesheets`` behind the hours.
     """
     lines, terms = draw_lines(random, firm, clients)
     bills = _bill(random, lines)
     # A generator of its own: the bills stay as they are whatever is drawn for the staff.
     [staff_random] = random.spawn(1)
     line_id = _line_ids(lines, clients)
-    return _tables(firm, clients, lines, bills=bills, terms=terms, line_id=line_id) | staff_tables(
-        staff_random, firm, clients, lines=lines, line_id=line_id
+    engagement_id, engagements = engagement_table(firm, clients, lines)
+    keys = {"engagement_id": engagement_id, "invoice_line_id": line_id}
+    return (
+        _tables(firm, clients, lines, bills=bills, terms=terms, line_id=line_id)
+        | {"engagements": engagements}
+        | staff_tables(staff_random, firm, clients, lines=lines, keys=keys)
     )
 
 

@@ -25,6 +25,10 @@ _SECTOR_EFFECTS = np.array([0.25, 0.2, -0.15, -0.1, 0.0, -0.35, 0.3, -0.05])
 _BASE_LOG_ODDS = -1.3
 # Odds x 1.65 raise the share that leaves by two fifths at this firm's mix of clients.
 _DRIFT_LOG_ODDS = float(np.log(1.65))
+_UTILISATION, _UTILISATION_STEP = 0.67, 0.09
+_NPS_ASKED_SHARE = 0.97
+# Calls are drawn by chance, so that what they do can be measured.
+CALLED_SHARE = 0.1
 # The clients that come after the drift are of a sort not seen before.
 _NEWCOMER_SIZE, _NEWCOMER_SECTOR = 0.2, SECTORS.index("energy")
 
@@ -72,8 +76,12 @@ class Clients:
         Shape ``(n, q)``: how well the client is served, standard normal; not to be seen.
     traits
         By name, each of shape ``(n, q)``: what is seen of the client in a quarter.
-    leave_probability
-        Shape ``(n, q)``: true probability of leaving in the quarter.
+    nps_asked
+        Shape ``(n, q)``: whether the client was asked for its NPS; else nobody knows it.
+    called
+        Shape ``(n, q)``: whether the client got a retention call on the first day.
+    leave_uncalled, leave_called
+        Shape ``(n, q)``: true probability of leaving in the quarter, without and with a call.
     """
 
     number: Ints
@@ -88,7 +96,15 @@ class Clients:
     monthly_amount: Floats
     quality: Floats
     traits: dict[str, Floats]
-    leave_probability: Floats
+    nps_asked: npt.NDArray[np.bool_]
+    called: npt.NDArray[np.bool_]
+    leave_uncalled: Floats
+    leave_called: Floats
+
+    @property
+    def leave_probability(self) -> Floats:
+        """True probability of leaving to one who does not know who is called."""
+        return mixed(self.leave_uncalled, self.leave_called)
 
     @property
     def names(self) -> npt.NDArray[Any]:
@@ -129,7 +145,7 @@ def make_clients(random: np.random.Generator, firm: Firm, *, first: int, count: 
     begin = np.where(
         random.random(count) < 0.5,
         -random.integers(0, 24, size=count),
-        random.integers(0, max(firm.quarters - 1, 1), size=count),
+        random.integers(0, firm.quarters, size=count),
     )
     size = np.exp(random.normal(8.3 + 0.75 * segment, 0.45))
     sector = random.integers(len(SECTORS), size=count)
@@ -139,17 +155,33 @@ def make_clients(random: np.random.Generator, firm: Firm, *, first: int, count: 
     contract = np.where(newcomer, CONTRACTS.index("monthly"), contract)
     size = np.where(newcomer, size * _NEWCOMER_SIZE, size)
     quality, traits = _live(random, firm, count)
-    probability = _leave_probability(firm, sector, contract, begin, traits)
-    leaves = random.random(probability.shape) < probability
     quarters = np.arange(firm.quarters)
+    tenure = np.maximum(quarters - begin[:, None], 0) * MONTHS_A_QUARTER
+    # A quarter's hazard comes from the one before. The first has none before it: nobody leaves
+    # in it, and no row tells of it.
+    before = {name: np.roll(values, 1, axis=1) for name, values in traits.items()}
+    uncalled, called = leave_probabilities(
+        before, sector=sector[:, None], contract=contract[:, None], tenure=tenure,
+        is_drifted=quarters >= firm.drift_from,
+    )  # fmt: skip
+    # A generator of its own: the rest of the firm stays as it is whoever is called.
+    [call_random] = random.spawn(1)
+    is_called = call_random.random(uncalled.shape) < CALLED_SHARE
+    leaves = random.random(uncalled.shape) < np.where(is_called, called, uncalled)
     leaves &= (quarters > begin[:, None]) & (quarters > 0)
     end = np.where(leaves.any(axis=1), leaves.argmax(axis=1) + 1, firm.quarters + 1)
     return Clients(
         number=number, sector=sector, region=region, segment=segment, contract=contract,
         currency=currency, manager=random.integers(MANAGERS, size=count), begin=begin, end=end,
         monthly_amount=size.round(2), quality=quality, traits=traits,
-        leave_probability=probability,
+        nps_asked=call_random.random(uncalled.shape) < _NPS_ASKED_SHARE, called=is_called,
+        leave_uncalled=uncalled, leave_called=called,
     )  # fmt: skip
+
+
+def mixed(uncalled: Floats, called: Floats) -> Floats:
+    """Give the probability of leaving to one who does not know who is called."""
+    return (1 - CALLED_SHARE) * uncalled + CALLED_SHARE * called
 
 
 def _live(random: np.random.Generator, firm: Firm, count: int) -> tuple[Floats, dict[str, Floats]]:
@@ -158,17 +190,40 @@ def _live(random: np.random.Generator, firm: Firm, count: int) -> tuple[Floats, 
     quality, workload = np.zeros(shape), np.zeros(shape)
     quality[:, 0], workload[:, 0] = random.normal(size=count), random.normal(size=count)
     for quarter in range(1, firm.quarters):
-        workload[:, quarter] = 0.7 * workload[:, quarter - 1] + random.normal(0, 0.71, count)
-        pull = 0.8 * quality[:, quarter - 1] - 0.12 * workload[:, quarter]
-        quality[:, quarter] = pull + random.normal(0, 0.58, count)
+        quality[:, quarter], workload[:, quarter] = next_state(
+            random, quality[:, quarter - 1], workload[:, quarter - 1]
+        )
+    return quality, draw_traits(random, quality, workload)
+
+
+def next_state(
+    random: np.random.Generator, quality: Floats, workload: Floats
+) -> tuple[Floats, Floats]:
+    """Draw quality and workload of a quarter from those of the one before, of any one shape."""
+    new_workload = 0.7 * workload + random.normal(0, 0.71, workload.shape)
+    new_quality = 0.8 * quality - 0.12 * new_workload + random.normal(0, 0.58, quality.shape)
+    return new_quality, new_workload
+
+
+def workload_of(utilisation: Floats) -> Floats:
+    """Give the workload that shows as this utilisation."""
+    workload: Floats = (utilisation - _UTILISATION) / _UTILISATION_STEP
+    return workload
+
+
+def draw_traits(
+    random: np.random.Generator, quality: Floats, workload: Floats
+) -> dict[str, Floats]:
+    """Draw what is seen of quality and workload, all of one shape."""
+    shape = quality.shape
     anniversary = random.random(shape) < 0.25
     rise = np.where(anniversary, random.gamma(2.0, 0.03, shape), 0.0)
-    traits = {
+    return {
         "nps": (25 + 24 * quality + random.normal(0, 16, shape)).clip(-100, 100).round(),
         "tickets_count": random.poisson(np.exp(0.9 - 0.35 * quality)).astype(float),
         "escalations_count": random.poisson(np.exp(-1.7 - 0.5 * quality)).astype(float),
         "late_payments_count": random.poisson(random.gamma(0.8, 0.9, shape)).astype(float),
-        "utilisation_ratio": (0.67 + 0.09 * workload).clip(0.2, 1.1).round(3),
+        "utilisation_ratio": (_UTILISATION + _UTILISATION_STEP * workload).clip(0.2, 1.1).round(3),
         "overrun_ratio": (0.08 - 0.05 * quality + random.normal(0, 0.04, shape)).round(3),
         "spend_change_ratio": (0.02 + 0.05 * quality + random.normal(0, 0.16, shape))
         .clip(-0.9, 2)
@@ -178,29 +233,43 @@ def _live(random: np.random.Generator, firm: Firm, count: int) -> tuple[Floats, 
         "service_lines_count": random.integers(1, 6, shape).astype(float),
         "days_since_contact": random.exponential(18, shape).clip(0, 180).round(),
     }
-    return quality, traits
 
 
-def _leave_probability(
-    firm: Firm, sector: Ints, contract: Ints, begin: Ints, traits: dict[str, Floats]
-) -> Floats:
-    """Hazard of a quarter, from what was seen of the client in the quarter before."""
-    # The first quarter has none before it: nobody leaves in it, and no row tells of it.
-    traits = {name: np.roll(values, 1, axis=1) for name, values in traits.items()}
-    quarters = np.arange(firm.quarters)
-    tenure = np.maximum(quarters - begin[:, None], 0) * MONTHS_A_QUARTER
+def leave_probabilities(
+    traits: dict[str, Floats],
+    *,
+    sector: Ints,
+    contract: Ints,
+    tenure: Ints,
+    is_drifted: npt.NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """Give the hazard of a quarter, without and with a retention call.
+
+    A call helps with those who are unhappy or have a new sponsor. The long served and content it
+    only reminds that they could leave (sleeping dogs).
+
+    Parameters
+    ----------
+    traits
+        What was seen in the quarter before, by name, of any one shape.
+    sector, contract, tenure
+        Codes, and months served; broadcast against the traits.
+    is_drifted
+        Whether the quarter lies after the drift; broadcast too.
+    """
+    nps, sponsor_changed = traits["nps"], traits["sponsor_changed"]
     log_odds = (
         _BASE_LOG_ODDS
         - 0.9 * np.log1p(tenure / 12)
-        + (0.9 * (contract == 0) - 0.5 * (contract == 2) + _SECTOR_EFFECTS[sector])[:, None]
-        - 0.018 * traits["nps"]
-        - 1.6 * (traits["utilisation_ratio"] - 0.67)
+        + (0.9 * (contract == 0) - 0.5 * (contract == 2) + _SECTOR_EFFECTS[sector])
+        - 0.018 * nps
+        - 1.6 * (traits["utilisation_ratio"] - _UTILISATION)
         + 0.28 * np.minimum(traits["late_payments_count"], 5)
-        + 0.12 * traits["tickets_count"] * (traits["nps"] < 10)
+        + 0.12 * traits["tickets_count"] * (nps < 10)
         - 2.2 * np.minimum(traits["spend_change_ratio"], 0)
-        + 3.0 * traits["price_increase_ratio"] * (1 + (contract == 0)[:, None])
-        + 0.7 * traits["sponsor_changed"]
+        + 3.0 * traits["price_increase_ratio"] * (1 + (contract == 0))
+        + 0.7 * sponsor_changed
+        + np.where(is_drifted, _DRIFT_LOG_ODDS, 0.0)
     )
-    log_odds += np.where(quarters >= firm.drift_from, _DRIFT_LOG_ODDS, 0.0)
-    probability: Floats = 1 / (1 + np.exp(-log_odds))
-    return probability
+    call = -0.3 - 0.6 * (nps < 0) - 0.5 * sponsor_changed + 0.7 * ((tenure >= 36) & (nps >= 40))
+    return 1 / (1 + np.exp(-log_odds)), 1 / (1 + np.exp(-log_odds - call))

@@ -1,4 +1,4 @@
-"""Engagements: what is planned for a year, what it earns, and how sure that can be."""
+"""Plans for a year: what they earn, and how sure that can be."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ from training.sample.clients import (
     Floats,
     Ints,
 )
+from training.sample.staying import QUARTERS_A_YEAR, staying_shares
 
 SERVICES = ("advisory", "build", "support", "cloud", "security", "design")
 _SERVICE_RATES = np.array([165.0, 130.0, 85.0, 110.0, 150.0, 105.0])
 _SERVICE_OVERRUNS = np.array([0.00, 0.06, -0.02, 0.03, 0.01, 0.04])
 _SENIOR_COST, _JUNIOR_COST = 88.0, 41.0
-_QUARTERS_A_YEAR = 4
 _DRAWS = 500
-_DRAW_ROWS = 4000
+_DRAW_ROWS = 500
 
 
 @dataclass(frozen=True)
 class Plans:
-    """``m`` yearly plans; everything but ``quality`` is known when a plan is made."""
+    """``m`` yearly plans; all but the last two is known when a plan is made.
+
+    ``quality`` is how well the client is served; ``staying``, of shape ``(m, 3)``, the true
+    probability that it is still served in the second, third and fourth quarter of the plan.
+    """
 
     row: Ints
     quarter: Ints
@@ -42,6 +46,7 @@ class Plans:
     fixed_fee: Floats
     complexity: Floats
     quality: Floats
+    staying: Floats
 
     @property
     def revenue(self) -> Floats:
@@ -72,33 +77,25 @@ class Plans:
 def delivery_tables(
     random: np.random.Generator, firm: Firm, clients: Clients
 ) -> dict[str, pa.Table]:
-    """Give ``profitability``, ``engagements`` and ``truth_profitability`` for a block.
+    """Give ``profitability`` and ``truth_profitability`` for a block.
 
     A plan made in a quarter runs for a year; its outcome is known only when the year lies within
-    the simulated months.
+    the simulated months. A client that leaves takes the quarters it is not served any more out of
+    the plan, with what they would have earned and cost.
     """
     plans = _draw_plans(random, firm, clients)
     overrun, volume = _chance(random, plans, 1)
+    served = np.minimum(clients.end[plans.row] - plans.quarter, QUARTERS_A_YEAR)
+    volume *= served[:, None] / QUARTERS_A_YEAR
     profit = _profit(plans, overrun, volume)[:, 0]
     mean, low, high = _truth(random, plans)
     client = pa.array(clients.names[plans.row])
     as_of = pa.array(firm.day(plans.quarter), pa.timestamp("us", tz="UTC"))
     keys = {"client_id": client, "as_of": as_of}
-    engagement = [f"E{n:07d}-{q:02d}" for n, q in zip(clients.number[plans.row], plans.quarter,
-                                                       strict=True)]  # fmt: skip
-    engagements = {
-        "engagement_id": pa.array(engagement),
-        **keys,
-        "service_line": pa.array(np.array(SERVICES)[plans.service]),
-        "planned_hours": pa.array(plans.hours),
-        "worked_hours": pa.array((plans.hours * volume[:, 0] * (1 + overrun[:, 0])).round(1)),
-        "profit_amount": pa.array(profit.round(2)),
-    }
     return {
         "profitability": pa.table(keys | _seen(clients, plans) | {
             "profit_amount": pa.array(profit.round(2))
         }),
-        "engagements": pa.table(engagements),
         "truth_profitability": pa.table(keys | {
             "mean_amount": pa.array(mean),
             "low_amount": pa.array(low),
@@ -110,7 +107,7 @@ def delivery_tables(
 def _draw_plans(random: np.random.Generator, firm: Firm, clients: Clients) -> Plans:
     """Draw a plan for every client served in a quarter whose year ends within the months."""
     rows, quarters = [], []
-    for number in range(1, firm.quarters - _QUARTERS_A_YEAR + 1):
+    for number in range(1, firm.quarters - QUARTERS_A_YEAR + 1):
         active = np.flatnonzero(clients.active(number))
         rows.append(active)
         quarters.append(np.full(len(active), number))
@@ -127,6 +124,7 @@ def _draw_plans(random: np.random.Generator, firm: Firm, clients: Clients) -> Pl
         fixed_fee=(random.random(count) < 0.35).astype(float),
         complexity=random.integers(1, 6, count).astype(float),
         quality=clients.quality[row, quarter_of],
+        staying=staying_shares(random, firm, clients, row=row, quarter=quarter_of),
     )  # fmt: skip
 
 
@@ -156,7 +154,11 @@ def _truth(random: np.random.Generator, plans: Plans) -> tuple[Floats, Floats, F
     for start in range(0, len(plans.row), _DRAW_ROWS):
         rows = slice(start, start + _DRAW_ROWS)
         part = Plans(**{name: values[rows] for name, values in vars(plans).items()})
-        drawn = _profit(part, *_chance(random, part, _DRAWS))
+        overrun, volume = _chance(random, part, _DRAWS)
+        # One draw decides how long: staying longer is the less likely the longer.
+        luck = random.random(volume.shape)
+        quarters = 1 + sum(luck < part.staying[:, [i]] for i in range(QUARTERS_A_YEAR - 1))
+        drawn = _profit(part, overrun, volume * quarters / QUARTERS_A_YEAR)
         mean[rows] = drawn.mean(axis=1)
         low[rows], high[rows] = np.quantile(drawn, [0.05, 0.95], axis=1)
     return mean, low, high
@@ -185,7 +187,7 @@ def _seen(clients: Clients, plans: Plans) -> dict[str, pa.Array]:
         "senior_share_ratio": pa.array(plans.senior_share),
         "fixed_fee": pa.array(plans.fixed_fee > 0),
         "complexity_level": pa.array(plans.complexity.astype(np.int64)),
-        "nps": pa.array(traits["nps"]),
+        "nps": pa.array(traits["nps"], mask=~clients.nps_asked[row, quarter - 1]),
         "tickets_count": pa.array(traits["tickets_count"].astype(np.int64)),
         "past_overrun_ratio": pa.array(traits["overrun_ratio"]),
         "utilisation_ratio": pa.array(traits["utilisation_ratio"]),

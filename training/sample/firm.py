@@ -107,7 +107,8 @@ def _write_block(
     block = make_clients(random, firm, first=first, count=count)
     tables.write({"clients": _client_table(firm, block)})
     tables.write({"interactions": _interaction_table(firm, block)})
-    for make in (churn_tables, delivery_tables, billing_tables, quote_tables, record_tables):
+    tables.write(churn_tables(firm, block))
+    for make in (delivery_tables, billing_tables, quote_tables, record_tables):
         tables.write(make(random, firm, block))
 
 
@@ -164,5 +165,7 @@ def _interaction_table(firm: Firm, block: Clients) -> pa.Table:
         ),
     }
     for name, values in block.traits.items():
-        columns[name] = pa.array(values[row, quarter])
+        # Nobody knows the score of a client who was not asked, here as little as in ``churn``.
+        unknown = ~block.nps_asked[row, quarter] if name == "nps" else None
+        columns[name] = pa.array(values[row, quarter], mask=unknown)
     return pa.table(columns)

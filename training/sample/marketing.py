@@ -14,6 +14,7 @@ CHANNELS = ("search", "social", "events", "partners", "mail")
 LEAST_WEEKS = 156
 _WEEKS_A_MONTH = 52 / 12
 _USUAL = np.array([30.0, 22.0, 40.0, 25.0, 12.0])
+_YEAR_WEEKS = 52
 _PULSE_SHARE = 0.25
 # What the usual split brings less than the best one: else there is nothing, or all, to be gained.
 _HEADROOM = (0.05, 0.12)
@@ -61,14 +62,15 @@ def marketing_tables(random: np.random.Generator, firm: Firm) -> dict[str, pa.Ta
     In ``marketing`` a quarter of the weeks has a channel's spend pulsed by chance; in
     ``marketing_steady`` spend only follows the economy, which moves the revenue as well
     (confounding). The truths: ``truth_marketing*`` is what each channel brought in each week,
-    ``truth_marketing_curves`` the channels' parameters with today's and the best weekly spend.
+    ``truth_marketing_curves`` the channels' parameters, with the last year's mean and the best
+    weekly spend.
     """
     weeks = max(round(firm.quarters * 3 * _WEEKS_A_MONTH), LEAST_WEEKS)
     curves = _draw_curves(random)
     tables: dict[str, pa.Table] = {}
     for name, share in (("marketing", _PULSE_SHARE), ("marketing_steady", 0.0)):
         tables |= _history(random, firm, curves, name=name, weeks=weeks, pulse_share=share)
-    today = tables["marketing"].slice(weeks - 13)
+    today = tables["marketing"].slice(weeks - _YEAR_WEEKS)
     spend = np.array([today[f"{name}_amount"].to_numpy().mean() for name in CHANNELS])
     tables["truth_marketing_curves"] = pa.table(
         {

@@ -13,8 +13,8 @@ SCOPES = ("assessment", "project", "retainer")
 LOWEST_MARKUP, HIGHEST_MARKUP = 1.05, 2.0
 _A_CLIENT_A_YEAR = 5 / 3
 _BY_CHANCE_SHARE = 0.25
-_GRID = 381
-_SCOPE_WORTH = np.array([0.06, 0.0, -0.05])
+_GRID, _GRID_ROWS = 381, 1000
+_SCOPE_WORTH = np.array([0.09, 0.0, -0.07])
 
 
 def quote_tables(random: np.random.Generator, firm: Firm, clients: Clients) -> dict[str, pa.Table]:
@@ -38,7 +38,8 @@ def quote_tables(random: np.random.Generator, firm: Firm, clients: Clients) -> d
     worth, scale = _willingness(clients.segment[row], complexity, rivals, scope, tenure)
     scale = scale / np.where(quarter >= firm.drift_from, 0.8, 1.0)
     by_chance = random.random(quotes) < _BY_CHANCE_SHARE
-    policy = np.exp(worth - 0.05 + random.normal(0, 0.06, quotes))
+    # Sellers sense most of what a client would pay, and ask for about that.
+    policy = np.exp(0.045 + 0.8 * worth + random.normal(0, 0.06, quotes))
     chosen = np.where(by_chance, random.uniform(LOWEST_MARKUP, HIGHEST_MARKUP, quotes), policy)
     price = (cost * chosen).round(2)
     chance = win_probability(price / cost, worth, scale)
@@ -81,14 +82,17 @@ def _willingness(
     segment: Ints, complexity: Ints, rivals: Ints, scope: Ints, tenure: Ints
 ) -> tuple[Floats, Floats]:
     """Location and scale of the logarithm of what is paid, as a multiple of cost."""
-    location = 0.36 + 0.05 * segment + 0.03 * complexity - 0.06 * np.minimum(rivals, 4)
-    location = location + _SCOPE_WORTH[scope] + 0.01 * np.minimum(tenure, 8)
+    location = 0.305 + 0.07 * segment + 0.045 * complexity - 0.085 * np.minimum(rivals, 4)
+    location = location + _SCOPE_WORTH[scope] + 0.015 * np.minimum(tenure, 8)
     return location, 0.13 + 0.015 * rivals.clip(0, 6)
 
 
 def _best(worth: Floats, scale: Floats) -> tuple[Floats, Floats]:
     """Give the best markup and its profit as a multiple of cost, by a fine grid."""
     grid = np.linspace(LOWEST_MARKUP, HIGHEST_MARKUP, _GRID)
-    profit = win_probability(grid, worth[:, None], scale[:, None]) * (grid - 1)
-    place = profit.argmax(axis=1)
-    return grid[place], profit[np.arange(len(worth)), place]
+    best, most = np.empty(len(worth)), np.empty(len(worth))
+    for start in range(0, len(worth), _GRID_ROWS):
+        rows = slice(start, start + _GRID_ROWS)
+        profit = win_probability(grid, worth[rows, None], scale[rows, None]) * (grid - 1)
+        best[rows], most[rows] = grid[profit.argmax(axis=1)], profit.max(axis=1)
+    return best, most

@@ -14,7 +14,7 @@ from training.sample.delivery import SERVICES
 GRADES = ("junior", "consultant", "senior", "partner")
 KINDS = ("grade_rate", "hours", "amount", "place")
 ANOMALY_SHARE = 0.01
-_A_QUARTER = 2
+_A_QUARTER = 3
 _RATES = np.array([70.0, 110.0, 160.0, 260.0])
 _GRADE_SHARES = np.array(
     [

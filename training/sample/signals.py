@@ -13,7 +13,8 @@ SERIES = 40
 DAYS = 3 * 365
 # Events begin after a first part in which what is usual can be learned, and not on each other.
 _QUIET_DAYS, _APART_DAYS = 180, 60
-_EVENTS = 3
+# Two on average: out of the ordinary for between one and two days in a hundred.
+_LEAST_EVENTS, _MOST_EVENTS = 1, 3
 _NOISE = 1.0
 _WEEK = 7
 
@@ -21,8 +22,9 @@ _WEEK = 7
 def signal_tables(random: np.random.Generator, firm: Firm) -> dict[str, pa.Table]:
     """Give ``signals`` (a row a day and series) and ``truth_signals`` (a row an event).
 
-    An event's ``snr`` is its size in standard deviations of the noise. ``begin`` and ``end`` are
-    its first and last day.
+    An event's ``snr`` is its size in standard deviations of the noise: of a spike, a shift or a
+    burst the step or factor drawn (2 to 6); of a flat line or a missing season the mean change of
+    the days concerned. ``begin`` and ``end`` are its first and last day.
     """
     end = np.datetime64(int(firm.first_month + firm.quarters * MONTHS_A_QUARTER), "M")
     days = end.astype("datetime64[D]") - np.arange(DAYS, 0, -1)
@@ -49,8 +51,10 @@ def _signal(
     random: np.random.Generator, days: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> tuple[Floats, list[tuple[int, int, str, float]]]:
     """Make one signal and its events."""
-    week = random.normal(0, 2.5, _WEEK)
+    week = random.normal(0, 1, _WEEK)
     week -= week.mean()
+    # Its absence is to be seen: two to four times the noise.
+    week *= random.uniform(2, 4) / np.abs(week).mean()
     year = 2 * np.pi * days / 365.25
     slow = random.normal(0, 2) * np.sin(year) + random.normal(0, 2) * np.cos(year)
     noise = np.empty(len(days))
@@ -73,11 +77,10 @@ def _signal(
             value[span] += sign * snr * _NOISE
         elif kind == "variance_burst":
             value[span] += noise[span] * snr
-        elif kind == "flat_line":
-            value[span] = value[first - 1]
         else:
-            value[span] -= season[span]
-            snr = float(np.abs(season[span]).mean() / _NOISE)
+            spoilt = value[first - 1] if kind == "flat_line" else value[span] - season[span]
+            snr = float(np.abs(value[span] - spoilt).mean() / _NOISE)
+            value[span] = spoilt
         events.append((first, last, kind, snr))
     return value, events
 
@@ -85,7 +88,8 @@ def _signal(
 def _starts(random: np.random.Generator, days: int) -> list[int]:
     """Draw days on which events begin, well apart."""
     found: list[int] = []
-    while len(found) < _EVENTS:
+    wanted = int(random.integers(_LEAST_EVENTS, _MOST_EVENTS + 1))
+    while len(found) < wanted:
         day = int(random.integers(_QUIET_DAYS, days - 20))
         if all(abs(day - other) > _APART_DAYS for other in found):
             found.append(day)

@@ -15,7 +15,12 @@ _HOURS_A_MONTH = 150.0
 
 
 def staff_tables(
-    random: np.random.Generator, firm: Firm, clients: Clients, *, lines: Lines, line_id: pa.Array
+    random: np.random.Generator,
+    firm: Firm,
+    clients: Clients,
+    *,
+    lines: Lines,
+    keys: dict[str, pa.Array],
 ) -> dict[str, pa.Table]:
     """Give ``staff`` and ``timesheets`` for a block of clients.
 
@@ -28,8 +33,8 @@ def staff_tables(
         A generator of the staff's own.
     firm, clients, lines
         The firm, its block of clients, and their ``m`` lines.
-    line_id
-        Ids of the lines, ``m`` of them.
+    keys
+        Ids to note on each sheet by name, of the ``m`` lines.
     """
     wanted = len(clients.number) / _CLIENTS_A_HEAD * np.array(GRADE_SHARES)
     # At least two of each grade, so that a line can always be shared.
@@ -43,7 +48,7 @@ def staff_tables(
         "timesheet_id": pa.array([f"T{clients.number[0]:07d}-{i:07d}" for i in range(len(line))]),
         "staff_id": pa.array(names[person]),
         "client_id": pa.array(clients.names[lines.row[line]]),
-        "invoice_line_id": line_id.take(pa.array(line)),
+        **{name: ids.take(pa.array(line)) for name, ids in keys.items()},
         "as_of": pa.array(month + np.timedelta64(26, "D"), pa.timestamp("us", tz="UTC")),
         "hours": pa.array(hours),
     }
