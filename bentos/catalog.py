@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.config import ModelConfig
     from core.contract import Contract
 
-CATALOG: tuple[str, ...] = ("profitability", "churn", "revenue_leak")
+CATALOG: tuple[str, ...] = ("profitability", "churn", "revenue_leak", "demand", "pricing")
 
 
 def predictor_type(model: str) -> type[Predictor]:

@@ -17,7 +17,10 @@ from core.config import ModelConfig, SampleSource, load_model_config
 ROOT = Path(__file__).parents[1]
 TINY_CLIENTS, TINY_MONTHS = 400, 36
 # Enough to learn something from so few clients, in a fraction of the time.
-TINY_OPTIONS = {"churn": {"most_trees": 60}}
+TINY_OPTIONS: dict[str, dict[str, bool | int]] = {
+    "churn": {"most_trees": 60},
+    "demand": {"windows": 1, "with_prophet": False},
+}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,1 @@
+"""How much of this will be asked for?"""

@@ -1,0 +1,1 @@
+"""The pricing model: what should we charge here?"""
