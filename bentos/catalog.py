@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from core.config import ModelConfig
     from core.contract import Contract
 
-CATALOG: tuple[str, ...] = ("profitability", "churn", "revenue_leak", "demand", "pricing")
+CATALOG: tuple[str, ...] = (
+    "profitability",
+    "churn",
+    "revenue_leak",
+    "pricing",
+    "budget",
+    "demand",
+    "anomaly",
+)
 
 
 def predictor_type(model: str) -> type[Predictor]:

@@ -58,9 +58,14 @@ def ask_budget(_: Frame, rows: Sequence[Asked]) -> list[Asked]:
     """Ask for the split of ever larger budgets, under limits of every kind."""
     aims: tuple[Asked, ...] = (
         {},
-        {"channels": {"search": {"least_amount": 100.0}, "mail": {"fixed_amount": 50.0}}},
+        {
+            "channels": {
+                "search_amount": {"least_amount": 100.0},
+                "mail_amount": {"fixed_amount": 50.0},
+            }
+        },
         {"objective": "revenue_at_least_return", "least_return_ratio": 0.5},
-        {"with_curves": True, "current_split": {"search": 200.0, "social": 100.0}},
+        {"with_curves": True, "current_split": {"search_amount": 200.0, "social_amount": 100.0}},
     )
     return [
         {"total_amount": 500.0 + 40 * place, "period_weeks": 4 + place % 9}

@@ -1,0 +1,1 @@
+"""Is this record, or this point of a series, unusual?"""

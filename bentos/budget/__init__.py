@@ -1,0 +1,1 @@
+"""How should the marketing budget be split?"""
