@@ -48,7 +48,8 @@ class Tail:
             np.log(20.0) + np.log(np.maximum(size, _TINY) / np.maximum(top, _TINY)) * self.slope
         )
         found = np.where(size > top, beyond, -np.log1p(-share))
-        return np.minimum(np.nan_to_num(found), MOST_EVIDENCE)
+        evidence: FloatArray = np.minimum(np.nan_to_num(found), MOST_EVIDENCE)
+        return evidence
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Context:
         known = np.nan_to_num(scaled)
         expected = self.offsets[0] + (known[:, None, :] * self.weights).sum(axis=2)
         if not self.levels:
-            return scaled - expected
+            apart: FloatArray = scaled - expected
+            return apart
         alone = np.broadcast_to(self.offsets[1], scaled.shape)
         codes = self.codes(matrix)
         for code, table in zip(codes, self.levels, strict=True):

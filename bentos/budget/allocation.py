@@ -13,7 +13,7 @@ from bentos.budget.curves import MeanCurves
 from core.encoding import FloatArray
 
 _GRID = 513
-_DYNAMIC_GRID = 401
+_DYNAMIC_GRID = 257
 _HALVINGS = 60
 _NEWTON = 40
 # A split this near to its bound is taken for the best one.

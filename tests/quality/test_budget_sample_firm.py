@@ -12,7 +12,7 @@ import pytest
 from bentos.budget.predictor import BudgetPredictor
 from bentos.catalog import contract_of
 from core.config import ModelConfig, SampleSource, load_model_config
-from tests.quality.conftest import ROOT, Writer
+from tests.quality.conftest import ROOT, Figure, Writer
 from tests.quality.references import budget as known
 from tests.quality.seeds import OURS, Seeds
 from training.fitting import Fitted, fit_only
@@ -172,6 +172,8 @@ def test_budget_against_the_true_curves(
                          most=gates.contribution, stretch=goals.contribution),
             seeds.figure("media", "error of all channels' contribution", most=gates.media,
                          stretch=goals.media),
-            seeds.figure("coverage", "coverage of 90 % of the return", least=0.80, most=0.97),
+            # Of five channels a seed: one seed's share is 0.8 or 1, so all are counted together.
+            Figure("coverage of 90 % of the return", float(np.mean(seeds.of(OURS, "coverage"))),
+                   least=0.80, most=0.97),
         ],
     )  # fmt: skip

@@ -47,11 +47,11 @@ class Options(RecipeOptions):
     harmonics
         Of the yearly season.
     worth_spread
-        Spread of the channels' worth per unit of spend around their mean, as a logarithm: smaller
+        Spread of the channels' returns on usual spend around their mean, as a logarithm: smaller
         takes channels for more alike.
     share, share_spread
-        Worth of all channels at full saturation over the mean outcome, before the history: the
-        median, and the spread of its logarithm.
+        What usual spend on all channels brings, over the mean outcome, before the history is seen:
+        the median, and the spread of its logarithm.
     """
 
     form: Literal["auto", "hill", "tanh"] = "auto"
@@ -61,7 +61,7 @@ class Options(RecipeOptions):
     origins: int = Field(default=2, ge=1, le=6)
     harmonics: int = Field(default=2, ge=0, le=6)
     worth_spread: float = Field(default=Priors.worth_spread, gt=0, le=3)
-    share: float = Field(default=0.5, gt=0, le=10)
+    share: float = Field(default=0.27, gt=0, le=10)
     share_spread: float = Field(default=Priors.share_spread, gt=0, le=3)
 
 

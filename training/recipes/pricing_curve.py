@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -159,9 +160,11 @@ def fit_volume(rows: Rows, place: Place) -> Fit:
     context = rows.table.matrix[:, rows.inputs]
     if table.by_chance is not None:
         context = np.column_stack([context, table.by_chance])
-    rest = {"folds": rows.folds, "categorical": rows.categorical, "seed": rows.seed}
-    volume = table.outcome - out_of_fold(context, table.outcome, **rest)
-    price = z - out_of_fold(context, z, **rest)
+    predicted = partial(
+        out_of_fold, context, folds=rows.folds, categorical=rows.categorical, seed=rows.seed
+    )
+    volume: FloatArray = table.outcome - predicted(table.outcome)
+    price: FloatArray = z - predicted(z)
     extra = _volume_controls(rows, price, z)
     found, inflation = _fit_slope(rows, volume, price, extra)
     s = len(rows.steep)
@@ -217,17 +220,17 @@ def controls_of(rows: Rows, place: Place) -> tuple[FloatArray, bool]:
     """
     table, z = rows.table, place.of(rows.table)
     context = table.matrix[:, rows.inputs]
-    rest = {"categorical": rows.categorical, "seed": rows.seed}
+    predicted = partial(out_of_fold, categorical=rows.categorical, seed=rows.seed)
     if table.by_chance is not None:
         policy = np.flatnonzero(~table.by_chance)
         control = np.zeros((len(z), 1))
         if len(policy) > LEAST_CLUSTERS:
             inputs = np.hstack([context, table.instruments])[policy]
-            known = out_of_fold(inputs, z[policy], rows.folds[policy], **rest)
+            known = predicted(inputs, z[policy], rows.folds[policy])
             control[policy, 0] = z[policy] - known
         return control, True
     inputs = np.hstack([context, table.instruments])
-    known = out_of_fold(inputs, z, rows.folds, **rest)
+    known = predicted(inputs, z, rows.folds)
     if table.instruments.shape[1]:
         return (z - known)[:, None], True
     return (known - known.mean())[:, None], False

@@ -183,7 +183,7 @@ def _moves(outputs: Outputs) -> Figure:
     )
     held = np.clip(move, *np.quantile(move, [0.005, 0.995]))
     edge = outputs["is_at_edge"]
-    bins = np.linspace(held.min(), held.max(), 41) if np.ptp(held) else 10
+    bins = np.linspace(held.min(), held.max(), 41).tolist() if np.ptp(held) else 10
     axes.hist(
         [held[~edge], held[edge]], bins=bins, stacked=True, color=[ACCENT, WARM],
         label=["inside the prices seen", f"at their edge: {edge.mean():.0%} of the rows"],

@@ -46,15 +46,18 @@ def _answers(predictor: PricingPredictor, columns: Any) -> dict[str, npt.NDArray
     best = best_prices(curves, cost, low, last, "profit")
     grid = np.exp(np.linspace(np.log(first), np.log(last), STEPS, axis=1))
     falls = np.diff(curves.response(grid), axis=1)
-    edge = (best <= low * (1 + AT_EDGE)) | (best >= last * (1 - AT_EDGE))
+    edge: npt.NDArray[np.bool_] = np.logical_or(
+        best <= low * (1 + AT_EDGE), best >= last * (1 - AT_EDGE)
+    )
     count = len(price)
-    return predictor.score(columns) | {
+    more: dict[str, npt.NDArray[Any]] = {
         "eta": curves.eta(price), "price": price, "cost": cost, "best_price": best,
         "best_profit": (best - cost) * curves.response(best),
         "own_profit": (price - cost) * curves.response(price),
         "is_at_edge": edge, "rises": (falls > 0).any(axis=1),
         "is_win": np.full(count, curves.is_win), "level": np.full(count, predictor.level),
     }  # fmt: skip
+    return predictor.score(columns) | more
 
 
 def measures(outputs: Outputs, frame: Frame) -> dict[str, float]:

@@ -8,6 +8,7 @@ from scipy.optimize import Bounds, LinearConstraint, minimize
 
 from bentos.budget.allocation import Limits, exact, split_total
 from bentos.budget.curves import FORMS, Form, MeanCurves, Responses
+from core.encoding import FloatArray
 
 
 def drawn(count: int, *, seed: int, form: Form, steepest: float) -> Responses:
@@ -24,11 +25,18 @@ def by_slsqp(curves: Responses, limits: Limits, total: float) -> float:
     """Give the best value of several starts."""
     random, count = np.random.default_rng(0), len(limits.least)
     best = 0.0
+
+    def missed(x: FloatArray) -> float:
+        return -float(curves.mean_brought(x[None, :]).sum())
+
+    def slope(x: FloatArray) -> FloatArray:
+        falls: FloatArray = -curves.mean_slope(x[None, :])[0]
+        return falls
+
     for _ in range(8):
+        start: FloatArray = random.dirichlet(np.ones(count)) * total
         found = minimize(
-            lambda x: -curves.mean_brought(x[None, :]).sum(),
-            random.dirichlet(np.ones(count)) * total,
-            jac=lambda x: -curves.mean_slope(x[None, :])[0],
+            missed, start, jac=slope,
             bounds=Bounds(limits.least, limits.most),
             constraints=LinearConstraint(np.ones(count), total, total), method="SLSQP",
             options={"ftol": 1e-10, "maxiter": 300},

@@ -66,7 +66,8 @@ def tally(is_detected: Bools, windows: Sequence[tuple[int, int]]) -> Tally:
             continue
         first, last = scored[inside]
         gain = _sigmoid(-(last - row + 1) / (last - first + 1)) / _sigmoid(-1.0)
-        best[inside] = max(gain, best[inside] if best[inside] is not None else gain)
+        known = best[inside]
+        best[inside] = gain if known is None else max(gain, known)
     gains = [gain for gain in best if gain is not None]
     score += sum(gains) - (len(scored) - len(gains))
     return Tally(score, len(scored), len(gains), false_alarms)

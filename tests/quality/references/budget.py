@@ -73,7 +73,8 @@ def hill(past: History, longer: History, *, seed: int = 7) -> Fitted:
             [lfilter([1 - c], [1, -c], spend[:, k]) for k, c in enumerate(carry)]
         )
         powered = np.maximum(held, 0) ** shape
-        return powered / (powered + (half * usual) ** shape)
+        share: Floats = powered / (powered + (half * usual) ** shape)
+        return share
 
     def linear_part(values: Floats) -> tuple[Floats, Floats]:
         wide = np.hstack([shares(values, longer.spend), both])
@@ -82,7 +83,8 @@ def hill(past: History, longer: History, *, seed: int = 7) -> Fitted:
 
     def missed(values: Floats) -> Floats:
         wide, found = linear_part(values)
-        return wide[:weeks] @ found - past.outcome / size
+        apart: Floats = wide[:weeks] @ found - past.outcome / size
+        return apart
 
     random = np.random.default_rng(seed)
     low = np.repeat([0.0, 0.2, 0.5], count)
@@ -112,12 +114,16 @@ def split_by(
     total = float(today.sum())
     whole = LinearConstraint(np.ones(len(today)), total, total)
     best, value = today, -np.inf
+
+    def missed(spend: Floats) -> float:
+        return -float(steady(spend))
+
     tilts: Sequence[Floats] = [np.zeros(len(today)), *np.eye(len(today)), *-np.eye(len(today))]
     for tilt in tilts:
-        start = np.where(tilt > 0, most, np.where(tilt < 0, least, today))
-        start = np.clip(start * total / max(start.sum(), 1e-12), least, most)
+        tilted = np.where(tilt > 0, most, np.where(tilt < 0, least, today))
+        start: Floats = np.clip(tilted * total / max(tilted.sum(), 1e-12), least, most)
         found = minimize(
-            lambda spend: -steady(spend), start, bounds=Bounds(least, most), constraints=whole,
+            missed, start, bounds=Bounds(least, most), constraints=whole,
             method="SLSQP", options={"ftol": 1e-10, "maxiter": 200},
         )  # fmt: skip
         reached = steady(np.clip(found.x, least, most))

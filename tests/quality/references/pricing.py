@@ -111,7 +111,7 @@ def regression(rows: Rows) -> Floats:
 
 
 def _design(rows: Rows, matrix: Floats) -> Floats:
-    columns = []
+    columns: list[Floats] = []
     for place in range(matrix.shape[1]):
         values = matrix[:, place]
         if place in rows.levels:

@@ -13,7 +13,7 @@ UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 
 def one(times: Times, values: Floats, zone: ZoneInfo = UTC) -> Series | Refused:
     good, bad = series_of(frame_of({"s": (times, values)}), zone)
-    return [*good, *bad][0]
+    return good[0] if good else bad[0]
 
 
 def reason(times: Times, values: Floats, zone: ZoneInfo = UTC) -> str:
@@ -29,7 +29,9 @@ class TestStep:
          ("M", 3, "quarter"), ("Y", 1, "year")],
     )  # fmt: skip
     def test_it_is_read_from_the_times(self, unit: str, every: int, name: str) -> None:
-        times = (np.datetime64("2020", unit) + every * np.arange(30)).astype("datetime64[s]")
+        times = (np.array("2020", f"datetime64[{unit}]") + every * np.arange(30)).astype(
+            "datetime64[s]"
+        )
         kind = infer_step(times)
         assert kind is not None
         assert kind.name == name
