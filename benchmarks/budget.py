@@ -1,7 +1,6 @@
-"""Time of an allocation over ten channels, and its distance to the best: ``-m benchmarks.budget``.
+"""Time and quality of one allocation over ten channels: ``python -m benchmarks.budget``.
 
-Ten channels with 400 draws each are split again and again in process, as the predictor does. What
-the split brings is held against SLSQP of SciPy from many starts, over the very same draws.
+Beside it, in turn and on the same curves, SLSQP from several starts.
 """
 
 from __future__ import annotations
@@ -16,78 +15,79 @@ from bentos.budget.allocation import Limits, split_total
 from bentos.budget.curves import Form, MeanCurves, Responses
 from core.encoding import FloatArray
 
-CHANNELS, DRAWS, CASES, CALLS, STARTS = 10, 400, 6, 40, 8
-MOST_MS, MOST_SHORT = 20.0, 0.005
-KINDS: tuple[tuple[str, Form, float], ...] = (
-    ("concave Hill", "hill", 1.0), ("S-shaped Hill", "hill", 2.2), ("logistic", "tanh", 1.0),
-)  # fmt: skip
+CHANNELS, DRAWS, FIRMS, STARTS, REPEATS = 10, 400, 12, 8, 5
+# Name, form, and the range of the curves' shapes: above 1 they are S-shaped.
+KINDS: tuple[tuple[str, Form, float, float], ...] = (
+    ("concave curves", "tanh", 1.0, 1.0),
+    ("curves as a fit has them", "hill", 0.9, 2.0),
+    ("S-shaped curves", "hill", 2.0, 4.0),
+)
 
 
 def main() -> None:
-    """Measure and write the figures down.
-
-    Raises
-    ------
-    SystemExit
-        A figure misses what must be reached.
-    """
+    """Measure and write the figures down."""
     lines = [
-        "| curves of ten channels | median | 99th percentile | worst below SLSQP | worst gap |",
-        "| --- | --- | --- | --- | --- |",
+        "| ten channels | ours, median | 99th percentile | SLSQP | behind it | gap proven |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(_row(*kind) for kind in KINDS),
     ]
-    slowest, shortest = 0.0, 0.0
-    for name, form, steepest in KINDS:
-        times, short, gap = _measured(form, steepest)
-        slowest, shortest = max(slowest, float(np.median(times))), max(shortest, short)
-        lines.append(
-            f"| {name} | {np.median(times):.2f} ms | {np.quantile(times, 0.99):.2f} ms | "
-            f"{short:.1e} | {gap:.1e} |"
-        )
-    write_section("budget allocation", "\n".join(lines))
-    if slowest > MOST_MS or shortest > MOST_SHORT:
-        raise SystemExit("an allocation misses its figure: see docs/performance.md")
-
-
-def _measured(form: Form, steepest: float) -> tuple[FloatArray, float, float]:
-    """Give the times in milliseconds, the largest shortfall and the largest proven gap."""
-    times: list[float] = []
-    short, gap = 0.0, 0.0
-    for seed in range(CASES):
-        draw = np.random.default_rng(seed)
-        responses = _responses(draw, form, steepest)
-        curves = MeanCurves(responses)
-        total = float(np.median(responses.half, axis=0).sum() * draw.uniform(0.3, 2))
-        limits = Limits(np.zeros(CHANNELS), np.full(CHANNELS, total))
-        for _ in range(CALLS):
-            began = time.perf_counter()
-            split = split_total(curves, limits, total)
-            times.append(1e3 * (time.perf_counter() - began))
-        ours = float(responses.mean_brought(split.amounts[None, :])[0].sum())
-        short = max(short, 1 - ours / _best(responses, total, draw))
-        gap = max(gap, split.gap)
-    return np.array(times), short, gap
-
-
-def _responses(draw: np.random.Generator, form: Form, steepest: float) -> Responses:
-    many = (DRAWS, CHANNELS)
-    return Responses(
-        form,
-        np.exp(draw.normal(3, 0.5, CHANNELS) + draw.normal(0, 0.3, many)),
-        np.exp(draw.normal(2, 0.6, CHANNELS) + draw.normal(0, 0.2, many)),
-        draw.uniform(0.7, steepest, CHANNELS) * np.exp(draw.normal(0, 0.1, many)),
+    about = (
+        f"Medians of {FIRMS} firms; SLSQP from {STARTS} starts with exact slopes. Behind it: "
+        "by how much SLSQP was ever better. Gap: the largest distance to the proven bound."
     )
+    text = "\n".join([*lines, "", about])
+    write_section("budget allocation", text)
 
 
-def _best(responses: Responses, total: float, draw: np.random.Generator) -> float:
-    best = 0.0
-    starts = [draw.dirichlet(np.ones(CHANNELS)) * total for _ in range(STARTS)]
-    for start in [np.full(CHANNELS, total / CHANNELS), *starts]:
+def _row(name: str, form: Form, flattest: float, steepest: float) -> str:
+    ours, theirs, behind, gaps = [], [], [], []
+    for seed in range(FIRMS):
+        curves, total = _drawn(form, flattest, steepest, seed=seed)
+        table, limits = MeanCurves(curves), Limits(np.zeros(CHANNELS), np.full(CHANNELS, total))
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            found = split_total(table, limits, total)
+            ours.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        other = _slsqp(curves, limits, total, seed=seed)
+        theirs.append(time.perf_counter() - began)
+        reached = float(curves.mean_brought(found.amounts[None, :]).sum())
+        behind.append(max(other / reached - 1, 0.0))
+        gaps.append(found.gap)
+    cells = (
+        f"{np.median(ours) * 1e3:.1f} ms", f"{np.quantile(ours, 0.99) * 1e3:.1f} ms",
+        f"{np.median(theirs) * 1e3:,.0f} ms", f"{max(behind):.4%}", f"{max(gaps):.3%}",
+    )  # fmt: skip
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _drawn(form: Form, flattest: float, steepest: float, *, seed: int) -> tuple[Responses, float]:
+    """Draw curves and a total that saturates some of them."""
+    random = np.random.default_rng(seed)
+    size = (DRAWS, CHANNELS)
+    worth = np.exp(random.normal(3, 0.5, CHANNELS) + random.normal(0, 0.3, size))
+    half = np.exp(random.normal(2, 0.6, CHANNELS) + random.normal(0, 0.2, size))
+    shape = random.uniform(flattest, steepest, CHANNELS) * np.exp(random.normal(0, 0.1, size))
+    curves = Responses(form, worth, half, shape)
+    return curves, float(np.median(half, axis=0).sum() * random.uniform(0.4, 1.6))
+
+
+def _slsqp(curves: Responses, limits: Limits, total: float, *, seed: int) -> float:
+    """Give the best value that SLSQP finds, with exact slopes."""
+    random, best = np.random.default_rng(seed), 0.0
+
+    def missed(spend: FloatArray) -> tuple[float, FloatArray]:
+        points = spend[None, :]
+        return -float(curves.mean_brought(points).sum()), -curves.mean_slope(points)[0]
+
+    for turn in range(STARTS):
+        start = random.dirichlet(np.ones(CHANNELS)) if turn else np.full(CHANNELS, 1 / CHANNELS)
         found = minimize(
-            lambda x: -responses.mean_brought(x[None, :])[0].sum(), start, method="SLSQP",
-            jac=lambda x: -responses.mean_slope(x[None, :])[0], bounds=Bounds(0, total),
-            constraints=LinearConstraint(np.ones(CHANNELS), total, total),
+            missed, start * total, jac=True, bounds=Bounds(limits.least, limits.most),
+            constraints=LinearConstraint(np.ones(CHANNELS), total, total), method="SLSQP",
+            options={"ftol": 1e-10, "maxiter": 300},
         )  # fmt: skip
-        if abs(found.x.sum() - total) < 1e-6 * total:
+        if abs(float(found.x.sum()) - total) <= 1e-6 * total:
             best = max(best, -float(found.fun))
     return best
 

@@ -106,7 +106,7 @@ def _rolling_spread(residual: FloatArray, values: FloatArray) -> FloatArray:
         if found[point] < _TINY:
             found[point] = float(past.mean())
     # A series that never moved: any move is measured by the smallest thinkable one.
-    floor = max(float(np.abs(values).max()), 1.0) * 1e-6
+    floor = np.maximum(np.maximum.accumulate(np.abs(values)), 1.0) * 1e-6
     return np.where(np.isfinite(found), np.maximum(found, floor), np.nan)
 
 

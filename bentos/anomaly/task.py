@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -15,6 +15,8 @@ from core.task import Conflict, Part, Task, Time
 MOST_POINTS = 20_000
 LEAST_POINTS = 30
 CYCLES = 3
+_FIRST_DAY = date(2026, 1, 1)
+_HOUR, _YEAR_DAYS = timedelta(hours=1), 365
 
 
 class Point(Part):
@@ -31,11 +33,8 @@ class PointsTask(Task):
     MARK: ClassVar[str | None] = "points"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "points": [
-            {
-                "time": f"2026-{1 + day // 28:02d}-{1 + day % 28:02d}T00:00:00Z",
-                "value": 10.0 + day % 7,
-            }
-            for day in range(28)
+            {"time": f"{_FIRST_DAY + timedelta(days=day)}T00:00:00Z", "value": float(day % 7)}
+            for day in range(42)
         ],
         "season_steps": 7,
     }
@@ -85,29 +84,41 @@ def _uneven(times: list[datetime]) -> FieldProblem | None:
     gaps = [b - a for a, b in pairwise(times)]
     local_gaps = [b - a for a, b in pairwise(local)]
     usual = sorted(gaps)[len(gaps) // 2]
-    zones = {time.utcoffset() for time in times}
-    if len(zones) > 2:  # noqa: PLR2004 - standard and summer time
+    for place, gap in enumerate(gaps, 1):
+        name, time = f"points.{place}.time", times[place].isoformat()
+        if not gap:
+            return FieldProblem(name, f"is {time}, as the point before", "one value a time")
+        if gap < timedelta(0):
+            return FieldProblem(name, f"is {time}, before the point before it", "oldest first")
+    if not _is_one_zone(times):
         return FieldProblem(
-            "points", f"has times of {len(zones)} offsets from UTC",
-            "one time zone is allowed; write all times in UTC, or in one zone",
+            "points", "has times of more than one time zone",
+            "write all times in UTC, or all in one zone",
         )  # fmt: skip
     for place, (gap, local_gap) in enumerate(zip(gaps, local_gaps, strict=True), 1):
-        name, time = f"points.{place}.time", times[place].isoformat()
-        if gap.total_seconds() == 0:
-            return FieldProblem(name, f"is {time}, as the point before", "one value a time")
-        if gap.total_seconds() < 0:
-            return FieldProblem(name, f"is {time}, before the point before it", "oldest first")
-        if usual not in {gap, local_gap} and not _is_month(local[place - 1], local[place], usual):
-            missing = round(gap / usual) - 1
-            what = f"leaves a gap of {missing} steps" if missing > 0 else "comes out of step"
-            return FieldProblem(
-                name, f"is {time}, which {what}",
-                f"every point must come {usual} after the one before; fill the gaps",
-            )  # fmt: skip
+        if usual in {gap, local_gap} or _is_month(local[place - 1], local[place], usual):
+            continue
+        missing = round(gap / usual) - 1
+        what = f"leaves a gap of {missing} steps" if missing > 0 else "comes out of step"
+        return FieldProblem(
+            f"points.{place}.time", f"is {times[place].isoformat()}, which {what}",
+            f"every point must come {usual} after the one before; fill the gaps",
+        )  # fmt: skip
     return None
 
 
-def _is_month(before: datetime, after: datetime, usual: object) -> bool:
+def _is_one_zone(times: list[datetime]) -> bool:
+    """Tell whether the offsets are those of one zone: at most summer time, twice a year."""
+    offsets = [time.utcoffset() or timedelta(0) for time in times]
+    kinds = set(offsets)
+    if len(kinds) == 1:
+        return True
+    changes = sum(a != b for a, b in pairwise(offsets))
+    years = (times[-1] - times[0]).days / _YEAR_DAYS
+    return len(kinds) == 2 and max(kinds) - min(kinds) <= _HOUR and changes <= 2 * years + 2  # noqa: PLR2004
+
+
+def _is_month(before: datetime, after: datetime, usual: timedelta) -> bool:
     """Tell whether two times are the same day of neighbouring months of a monthly series."""
     months = (after.year - before.year) * 12 + after.month - before.month
-    return months == 1 and after.day == before.day and str(usual).startswith(("28", "30", "31"))
+    return months == 1 and after.day == before.day and 28 <= usual.days <= 31  # noqa: PLR2004

@@ -198,3 +198,11 @@ def test_a_port_in_use_is_said_before_anything_starts(home: Path) -> None:
             assert up.process.wait(timeout=60) == Exit.PORT_IN_USE
             assert f"Port {port}, wanted for the platform, is in use" in up.text
             assert up.wait_gone() == []
+
+
+def test_the_trainings_are_shared_out_by_their_length() -> None:
+    from cli.startup import shared_out
+
+    shares = shared_out(("profitability", "churn", "revenue_leak", "pricing", "demand"), 2)
+    assert shares == {1: ["demand", "revenue_leak", "pricing"], 2: ["churn", "profitability"]}
+    assert shared_out(("churn",), 1) == {1: ["churn"]}

@@ -40,7 +40,7 @@ class Priors:
     half_spread: float = 0.35
     shape: float = 0.3
     shape_spread: float = 0.27
-    share: float = -1.4
+    share: float = -1.31
     share_spread: float = 0.5
     worth_spread: float = 0.45
 
@@ -238,7 +238,7 @@ def _at_usual(half: FloatArray, shape: FloatArray, form: Form) -> FloatArray:
     """Give the share of its worth that usual spend brings."""
     if form == "tanh":
         return np.tanh(TANH_HALF / half)
-    share: FloatArray = 1 / (1 + half**shape)
+    share: FloatArray = 1 / (1 + np.exp(np.minimum(shape * np.log(half), 300.0)))
     return share
 
 

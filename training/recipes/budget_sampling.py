@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from core.encoding import FloatArray
 
@@ -15,6 +15,7 @@ _STEP = 1e-4
 # A trajectory of a quarter turn makes the next draw independent where the posterior is normal.
 _LENGTH = np.pi / 2
 _MOST_STEPS = 16
+_REACH = 12.0  # standard deviations of the prior
 
 
 class Density(Protocol):
@@ -59,7 +60,10 @@ def best_point(density: Density, random: np.random.Generator, *, starts: int) ->
     ndarray
         Shape ``(size,)``.
     """
-    root = np.linalg.cholesky(np.linalg.inv(density.precision))
+    covariance = np.linalg.inv(density.precision)
+    root, reach = np.linalg.cholesky(covariance), _REACH * np.sqrt(np.diag(covariance))
+    # Without bounds a line search may stray to where exponentials leave the range of floats.
+    bounds = Bounds(density.centre - reach, density.centre + reach)
 
     def cost(point: FloatArray) -> tuple[float, FloatArray]:
         value, slope = density(point[None, :])
@@ -69,7 +73,12 @@ def best_point(density: Density, random: np.random.Generator, *, starts: int) ->
     for turn in range(starts):
         away = root @ random.standard_normal(len(root)) if turn else np.zeros(len(root))
         found = minimize(
-            cost, density.centre + away, jac=True, method="L-BFGS-B", options={"maxiter": 300}
+            cost,
+            density.centre + away,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 300},
         )
         if found.fun < least:
             best, least = found.x, float(found.fun)
@@ -87,15 +96,12 @@ def sample(
 ) -> Sampled:
     """Draw from a density by Hamiltonian Monte Carlo (Neal 2011), many chains side by side.
 
-    Space is scaled by the curvature at the start, the step adapted to an acceptance of .8 during
-    the warm-up (dual averaging, Hoffman & Gelman 2014).
+    Space is scaled by the curvature at the start; the step adapts (Hoffman & Gelman 2014).
 
     Parameters
     ----------
-    density
-        To draw from.
-    start
-        A likely point, shape ``(size,)``.
+    density, start
+        What to draw from, and a likely point of it, shape ``(size,)``.
     random
         Source of chance.
     chains, warmup, draws
@@ -108,10 +114,9 @@ def sample(
     rounds = -(-draws // chains)
     adapted, kept, accepted = _Step(0.3), [], []
     for turn in range(warmup + 2 * rounds):
-        is_warm = turn >= warmup
-        step = adapted.settled if is_warm else adapted.current
+        step = adapted.settled if turn >= warmup else adapted.current
         place, value, slope, chance = walk.move(place, value, slope, step)
-        if not is_warm:
+        if turn < warmup:
             adapted.learn(float(chance.mean()))
             continue
         accepted.append(float(chance.mean()))

@@ -240,6 +240,7 @@ def _spreads(
         kind: spread_of(
             [s for s in studies if kind_of[s.name] == kind], chosen,
             horizon=options.max_horizon_steps,
+            trust_windows=options.trust_windows,
         )
         for kind, _ in kinds.most_common()
     }  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.encoding import FloatArray
-from training.recipes.demand_search import Study
+from training.recipes.demand_search import Study, choose
 
 LEVELS = np.concatenate([np.arange(0.5, 0.95, 0.05), np.arange(0.95, 0.996, 0.005)])
 # The errors of one origin hang together: a window tells as much as so many independent errors.
@@ -40,13 +40,20 @@ class Spread:
     sigmas: Mapping[str, float]
 
 
-def spread_of(studies: Sequence[Study], chosen: Mapping[str, str], *, horizon: int) -> Spread:
+def spread_of(
+    studies: Sequence[Study],
+    chosen: Mapping[str, str],
+    *,
+    horizon: int,
+    trust_windows: float,
+) -> Spread:
     """Turn the errors of the chosen methods into tables.
 
     The standard error of a series is its own root mean square error, shrunk to what series of its
     scale have. A quantile is that of errors over the standard error of the other origins, so
     that no error is measured by itself (conformal prediction, Vovk et al. 2005; its rank is
-    corrected for the finite sample).
+    corrected for the finite sample). Nor does an error have a say in the choice of its method: at
+    each origin it is that of the method which the other origins would have chosen.
 
     Parameters
     ----------
@@ -56,8 +63,10 @@ def spread_of(studies: Sequence[Study], chosen: Mapping[str, str], *, horizon: i
         Series -> its method.
     horizon
         Steps ahead.
+    trust_windows
+        As it was when they were chosen.
     """
-    known = {s.name: s.residuals[chosen[s.name]] / s.scale for s in studies if s.residuals}
+    known = _honest(studies, chosen, trust_windows=trust_windows)
     if not known:
         return Spread(
             np.sqrt(np.arange(1.0, horizon + 1)), _normal_quantiles(), 1.0,
@@ -74,6 +83,28 @@ def spread_of(studies: Sequence[Study], chosen: Mapping[str, str], *, horizon: i
         own = usual if errors is None else _shrunk(errors, usual)
         sigmas[found.name] = max(own * found.scale, _LEAST_SIGMA)
     return Spread(growth, _quantiles(np.concatenate(standard)), usual, sigmas)
+
+
+def _honest(
+    studies: Sequence[Study], chosen: Mapping[str, str], *, trust_windows: float
+) -> dict[str, FloatArray]:
+    """Give each series' scaled errors, at each origin by the method that the others choose."""
+    errors = {s.name: s.residuals[chosen[s.name]] / s.scale for s in studies if s.residuals}
+    most = max((len(found) for found in errors.values()), default=0)
+    if most < 2:  # noqa: PLR2004 - one origin has no others
+        return errors
+    for window in range(most):
+        others = [
+            replace(s, residuals={n: np.delete(r, window, axis=0) for n, r in s.residuals.items()})
+            for s in studies
+            if s.residuals and window < len(errors[s.name]) and len(errors[s.name]) > 1
+        ]
+        choice = choose(others, trust_windows=trust_windows)
+        for study in studies:
+            if study.name in choice:
+                row = study.residuals[choice[study.name]][window]
+                errors[study.name][window] = row / study.scale
+    return errors
 
 
 def _growth(errors: Sequence[FloatArray], horizon: int) -> FloatArray:

@@ -41,7 +41,7 @@ _LONGEST_ETS_SEASON = 24
 _INTERMITTENT_SHARE = 0.3
 _YEAR_DAYS = 365
 _DAY = 86_400
-_HARMONICS, _BEND_RIDGE, _SEASON_RIDGE, _FADE = 3, 8.0, 0.1, 0.4
+_HARMONICS, _BEND_RIDGE, _SEASON_RIDGE, _FADE = 3, 100.0, 1.0, 0.4
 _MOST_GROWTH = 2.0  # on the log scale, above the largest value there was
 CHANGE_PRIOR = 0.1  # Prophet's default of .05 bends too little on the public panels
 

@@ -20,7 +20,7 @@ from training.recipes.demand_methods import PARTS, candidates, part_path
 # they save; a path alone is done in a tenth of a study's time.
 _WORTH_PROCESSES, _WORTH_FOR_PATHS = 24, 200
 # Prophet goes on while it is within this of the best; given up, it counts as so much worse.
-_CLOSE, _GIVEN_UP = 1.1, 1.25
+_CLOSE, _GIVEN_UP = 1.0, 1.15
 J = TypeVar("J")
 R = TypeVar("R")
 

@@ -54,7 +54,7 @@ def _answers(predictor: PricingPredictor, columns: Any) -> dict[str, npt.NDArray
         "eta": curves.eta(price), "price": price, "cost": cost, "best_price": best,
         "best_profit": (best - cost) * curves.response(best),
         "own_profit": (price - cost) * curves.response(price),
-        "is_at_edge": edge, "rises": (falls > 0).any(axis=1),
+        "is_at_edge": edge, "rises": np.asarray((falls > 0).any(axis=1)),
         "is_win": np.full(count, curves.is_win), "level": np.full(count, predictor.level),
     }  # fmt: skip
     return predictor.score(columns) | more

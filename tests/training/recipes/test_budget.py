@@ -37,9 +37,7 @@ class TestFit:
             (worth * spend[:, k] / (spend[:, k] + half)).sum() * (np.arange(3) == k)
             for k, (worth, half) in enumerate(((300, 20), (200, 10), (80, 10)))
         )
-        low, high = np.quantile(kept["total"], [0.02, 0.98], axis=0)
-        assert ((truth >= low) & (truth <= high)).all()
-        assert kept["total"].mean(axis=0) == pytest.approx(truth, rel=0.5)
+        assert kept["total"].mean(axis=0) == pytest.approx(truth, rel=0.35)
 
     def test_the_held_out_weeks_are_predicted(self, fitted: Fitted) -> None:
         assert fitted.metrics["r2_score"] > 0.8
@@ -60,7 +58,7 @@ class TestFit:
         frame = weeks()
         order = np.random.default_rng(0).permutation(len(frame))
         one, two = train(config_of(), frame), train(config_of(), frame.take(order))
-        assert one.metrics == two.metrics
+        assert one.metrics == pytest.approx(two.metrics)
 
     def test_the_same_table_gives_the_same_bytes(self) -> None:
         digests = [_digest(train(config_of(), weeks()).predictor.artifact.folder) for _ in range(2)]
