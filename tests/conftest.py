@@ -4,9 +4,11 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,10 @@ def own_home(tiny_home: Path, tmp_path: Path) -> Path:
     home = tmp_path / "home"
     (home / "mlflow").mkdir(parents=True)
     shutil.copy(tiny_home / "mlflow" / "mlflow.db", home / "mlflow")
+    # What is trained here is written here; the runs that are there already stay where they are.
+    with closing(sqlite3.connect(home / "mlflow" / "mlflow.db")) as database, database:
+        location = str(home / "mlflow" / "artifacts")
+        database.execute("UPDATE experiments SET artifact_location = ?", [location])
     (home / "sample").symlink_to(tiny_home / "sample")
     return home
 

@@ -13,10 +13,14 @@ _CYCLES = 6  # seasons that a place of the season is expected from
 _LEVEL = 9  # points whose median is the level, where there is no season
 _SPREAD = 200  # residuals whose spread is the usual one
 _LEAST_SPREAD = 20
-_RUN = 7  # points over which a run of restless, or of lifeless, points is seen
+_RUN = 10  # points over which a run of restless, or of lifeless, points is seen
 _MAD = 1.4826
+_SELDOM = 0.2  # share of repeated values from which a repeat says nothing
 _CORE = 0.9
+_LONGEST, _WIDEST = 2000, 288
+_LARGEST, _LEAST_RUN_SPREAD = 30.0, 0.05
 _TINY = 1e-9
+_POINTS_OF_ITS_OWN = 500
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,16 @@ class Judged:
         What the points before let expect.
     spread
         Usual size of what is left.
-    surprise
-        Evidence against the point: 0 up.
+    run
+        How restless the latest points are, in standard errors of such runs before.
     p_value
-        Share of the points before that were as surprising, with a fitted tail.
+        Share of the points before that were as far off, as restless or as lifeless, with a fitted
+        tail; 1 for the most usual.
     """
 
     expected: FloatArray
     spread: FloatArray
-    surprise: FloatArray
+    run: FloatArray
     p_value: FloatArray
 
 
@@ -55,18 +60,30 @@ def judge(values: FloatArray, *, season: int) -> Judged:
     season
         Steps of a season; 1 for none.
     """
+    # A longer window is judged by a longer past; only its length is looked at, never its values.
+    reach = int(np.clip(len(values) // 3, _SPREAD, _LONGEST))
     expected = _expected(values, season)
     residual = values - expected
-    spread = _rolling_spread(residual, values)
+    spread = _rolling_spread(residual, values, reach)
     size = np.abs(residual) / spread
-    surprise = np.fmax(size, _restless(size))
-    surprise = np.fmax(surprise, _lifeless(values, spread))
-    return Judged(expected, spread, surprise, _p_values(surprise))
+    # A weighted Bonferroni: in a long window of fine steps a single point far off is the noise of
+    # measuring, and an event is a run; in a short one a point is a day, and may be the event.
+    alone = min(0.5, _POINTS_OF_ITS_OWN / len(values))
+    run = _restless(size, reach)
+    p_values = np.vstack(
+        [
+            _p_values(size, reach) / alone,
+            _p_values(run, reach) / (1 - alone),
+            _lifeless(values, spread),
+        ]
+    )
+    p_value = np.minimum(np.fmin.reduce(p_values), 1.0)
+    return Judged(expected, spread, run, p_value)
 
 
 def _expected(values: FloatArray, season: int) -> FloatArray:
     """Give the level before each point plus the season's usual deviation there."""
-    width = season if season > 1 else _LEVEL
+    width = season if season > 1 else int(np.clip(len(values) // 15, _LEVEL, _WIDEST))
     level = _before(_rolling_median(values, width), 1)
     if season == 1:
         return level
@@ -95,13 +112,13 @@ def _rolling_median(values: FloatArray, width: int) -> FloatArray:
     return found
 
 
-def _rolling_spread(residual: FloatArray, values: FloatArray) -> FloatArray:
+def _rolling_spread(residual: FloatArray, values: FloatArray, reach: int) -> FloatArray:
     """Median absolute residual of the points before, as a standard deviation."""
     found = np.full(len(residual), np.nan)
     start = int(np.argmax(np.isfinite(residual))) if np.isfinite(residual).any() else len(residual)
     size = np.abs(residual)
     for point in range(start + _LEAST_SPREAD, len(residual)):
-        past = size[max(start, point - _SPREAD) : point]
+        past = size[max(start, point - reach) : point]
         found[point] = _MAD * float(np.median(past))
         if found[point] < _TINY:
             found[point] = float(past.mean())
@@ -110,18 +127,41 @@ def _rolling_spread(residual: FloatArray, values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(found), np.maximum(found, floor), np.nan)
 
 
-def _restless(size: FloatArray) -> FloatArray:
-    """Root mean square of a run, as surprising as one residual of that many times the usual."""
+def _restless(size: FloatArray, reach: int) -> FloatArray:
+    """Mean size over a run, against what such means were before the run (tail likelihood).
+
+    As the anomaly likelihood of Lavin & Ahmad (2015), with the past's own mean and spread.
+    """
     found = np.full(len(size), np.nan)
-    if len(size) >= _RUN:
-        squares = np.minimum(sliding_window_view(size, _RUN), 8.0) ** 2
-        # Of normal residuals the run's mean square has the spread sqrt(2 / run) around 1.
-        found[_RUN - 1 :] = (squares.mean(axis=1) - 1) / np.sqrt(2 / _RUN)
+    start = int(np.argmax(np.isfinite(size))) if np.isfinite(size).any() else len(size)
+    held = np.minimum(size[start:], _LARGEST)
+    if len(held) < 3 * _RUN:
+        return found
+    run = _rolling_mean(held, _RUN)
+    before = np.full(len(held), np.nan)
+    before[_RUN:] = run[:-_RUN]
+    mean = _rolling_mean(before, reach)
+    square = _rolling_mean(before**2, reach)
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    found[start:] = (run - mean) / (spread + _LEAST_RUN_SPREAD)
+    found[start : start + 3 * _RUN] = np.nan
     return found
 
 
+def _rolling_mean(values: FloatArray, width: int) -> FloatArray:
+    """Mean of the last ``width`` values that are known, each one included; NaN where none is."""
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - width, 0)
+    met = counts[ends] - counts[starts]
+    mean: FloatArray = np.where(met > 0, (sums[ends] - sums[starts]) / np.maximum(met, 1), np.nan)
+    return mean
+
+
 def _lifeless(values: FloatArray, spread: FloatArray) -> FloatArray:
-    """Evidence of a value that repeats where values usually move."""
+    """Share of usual points after as long a run of one value, where values usually move."""
     still = np.zeros(len(values))
     moves = np.abs(np.diff(values)) <= _TINY * np.maximum(np.abs(values[1:]), 1.0)
     usual = np.zeros(len(values))
@@ -131,16 +171,17 @@ def _lifeless(values: FloatArray, spread: FloatArray) -> FloatArray:
         usual[point] = repeats / point
         repeats += float(moves[point - 1])
     rare = -np.log(np.maximum(usual, 1 / np.arange(1, len(values) + 1)))
-    return np.where(np.isfinite(spread), still * rare * (usual < 0.2), np.nan)  # noqa: PLR2004
+    share: FloatArray = np.exp(-still * rare * (usual < _SELDOM))
+    return np.where(np.isfinite(spread), share, np.nan)
 
 
-def _p_values(surprise: FloatArray) -> FloatArray:
+def _p_values(surprise: FloatArray, reach: int) -> FloatArray:
     """Rank each surprise among those before it; beyond their 90 % an exponential tail."""
     found = np.full(len(surprise), np.nan)
     known = np.isfinite(surprise)
     start = int(np.argmax(known)) if known.any() else len(surprise)
     for point in range(start + _LEAST_SPREAD // 2, len(surprise)):
-        past = surprise[max(start, point - 5 * _SPREAD) : point]
+        past = surprise[max(start, point - 2 * reach) : point]
         top, middle = np.quantile(past, (_CORE, 0.5))
         if surprise[point] <= top:
             found[point] = (1 + np.count_nonzero(past >= surprise[point])) / (1 + len(past))
