@@ -51,6 +51,10 @@ quality: $(READY) ## Hold every model to references and truth, write docs/qualit
 .PHONY: bench
 bench: $(READY) ## Measure what docs/performance.md says, and write it there
 	$(BIN)/python -m benchmarks.one_row
+	$(BIN)/python -m benchmarks.pricing
+	$(BIN)/python -m benchmarks.budget
+	$(BIN)/python -m benchmarks.demand
+	$(BIN)/python -m benchmarks.anomaly
 	$(BIN)/python -m benchmarks.training_memory
 	$(BIN)/python -m benchmarks.start
 

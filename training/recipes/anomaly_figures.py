@@ -17,7 +17,7 @@ from training.frame import Frame
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 _BLUE, _GREY, _ORANGE = "#1f6fb4", "#777777", "#d9822b"
-_SHOWN = 200
+_SHOWN, _LEAST = 200, 10
 
 
 def figures(outputs: Outputs, frame: Frame, artifact: Artifact) -> Iterator[tuple[str, Figure]]:
@@ -61,7 +61,8 @@ def _p_values(outputs: Outputs) -> Figure:
 
 def _reasons(outputs: Outputs, frame: Frame, artifact: Artifact) -> Figure:
     """Count which feature is named first for the most unusual records."""
-    order = np.argsort(-outputs["score"], kind="stable")[:_SHOWN]
+    flagged = int(np.count_nonzero(outputs["is_anomaly"]))
+    order = np.argsort(-outputs["score"], kind="stable")[: min(max(flagged, _LEAST), _SHOWN)]
     drivers = AnomalyPredictor(artifact).drivers({n: v[order] for n, v in frame.columns.items()})
     first = [drivers.names[i] for i in drivers.contributions.argmax(axis=1)]
     named = Counter(first).most_common()[::-1]
