@@ -62,6 +62,7 @@ def test_the_same_data_and_config_train_nothing_again(registry: Registry, tiny_h
     assert outcome.version == registry.champion("churn")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("model", CATALOG)
 def test_the_same_data_and_seed_give_the_same_bytes(
     model: str, tiny_home: Path, tmp_path: Path
