@@ -29,8 +29,9 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+# The origin bears no user or password, which the address of the page may: fetch refuses those.
 _START = """window.ui = SwaggerUIBundle({
-  url: "/openapi.json",
+  url: window.location.origin + "/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   persistAuthorization: false,
