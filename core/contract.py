@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from core.config import Feature, ModelConfig, example_of
-from core.errors import ConfigError, FieldProblem, RowInvalid, nearest
+from core.errors import ConfigError, FieldProblem, RowInvalid, meant
 from core.task import Conflict, Task, Time
 
 Row = dict[str, Any]
@@ -135,7 +135,7 @@ class Contract:
             name = ".".join(str(part) for part in fault["loc"])[:120] or "row"
             if fault["type"] == "extra_forbidden":
                 known = _siblings(shape.row_type, fault["loc"])
-                hint = nearest(str(fault["loc"][-1]), known).strip().lower() or "remove it"
+                hint = meant(str(fault["loc"][-1]), known) or "remove it"
                 problems.append(FieldProblem(name, "is not a field of this model", hint))
             else:
                 allowed = self._allowed(fault, shape)

@@ -62,6 +62,10 @@ class FieldProblem:
     problem: str
     allowed: str
 
+    def __str__(self) -> str:
+        end = "" if self.allowed.endswith("?") else "."
+        return f"{self.field}: {self.problem}; {self.allowed}{end}"
+
 
 class SeptetError(Exception):
     """Base of every error that is meant for a person.
@@ -115,9 +119,15 @@ class SeptetError(Exception):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Say which known name was probably meant, as a clause to append, or nothing."""
+    """Say which known name was probably meant, as a sentence to append, or nothing."""
+    said = meant(name, known)
+    return f" D{said[1:]}" if said else ""
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """Ask whether the nearest known name was meant, as a clause, or say nothing."""
     close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 class ConfigError(SeptetError):
@@ -171,15 +181,8 @@ class RowInvalid(ContractError):
     """
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
-        one = len(problems) == 1
-        first = problems[0]
-        detail = (
-            f"{first.field}: {first.problem}; {first.allowed}."
-            if one
-            else f"{len(problems)} fields are wrong, the first: "
-            f"{first.field}: {first.problem}; {first.allowed}."
-        )
-        super().__init__(detail, problems=problems)
+        several = f"{len(problems)} fields are wrong, the first: " if len(problems) > 1 else ""
+        super().__init__(f"{several}{problems[0]}", problems=problems)
 
 
 class AnswerRefused(SeptetError):

@@ -17,7 +17,7 @@ from bentos.budget.wording import notes_of
 from bentos.predictor import Drivers, Predictor
 from core.artifact import Artifact
 from core.encoding import FloatArray
-from core.errors import FieldProblem, RowInvalid, nearest
+from core.errors import FieldProblem, RowInvalid, meant
 from core.task import Task
 
 CURVES, CHANNELS = "curves.npz", "channels.json"
@@ -256,7 +256,7 @@ class BudgetPredictor(Predictor):
         for field in ("channels", "current_split"):
             for name in row.get(field) or {}:
                 if name not in self.channels:
-                    hint = nearest(name, list(self.channels)).strip() or listed
+                    hint = meant(name, list(self.channels)) or listed
                     yield FieldProblem(f"{field}.{name}", "is not a channel of this model", hint)
 
     def _impossible_limits(self, row: Mapping[str, Any]) -> Iterator[FieldProblem]:

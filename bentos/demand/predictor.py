@@ -17,7 +17,7 @@ from bentos.demand.task import DemandTask
 from bentos.predictor import Drivers, Predictor
 from core.artifact import Artifact
 from core.encoding import FloatArray
-from core.errors import FieldProblem, RowInvalid, nearest
+from core.errors import FieldProblem, RowInvalid, meant
 from core.task import Task
 
 _PARTS = ("season", "holidays", "regressors")
@@ -227,7 +227,7 @@ class DemandPredictor(Predictor):
         for name in given:
             if name not in wanted:
                 listed = ", ".join(wanted) or "none"
-                hint = nearest(name, list(wanted)).strip() or f"known here: {listed}"
+                hint = meant(name, list(wanted)) or f"known here: {listed}"
                 yield FieldProblem(f"regressors.{name}", "is not a regressor of this model", hint)
         series = self.panel.series.get(row.get(self.config.entity) or "")
         uses = series is not None and bool(np.any(series.effects))

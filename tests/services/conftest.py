@@ -12,6 +12,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from bentos.problem import MEDIA_TYPE
 from core.settings import Settings
 from services.access.keys import create_admin_key
 from services.app import create_app
@@ -116,3 +117,12 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 def client(platform: Platform) -> Client:
     """Ask the platform with its key."""
     return Client(platform.app, headers={"X-API-Key": platform.key})
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str, said: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["code"] == code
+    assert said in problem["detail"]

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bentos.problem import MEDIA_TYPE
-from tests.services.conftest import Client, Platform
+from tests.services.conftest import Client, Platform, assert_problem
 
 JSON = {"Content-Type": "application/json"}
 EXAMPLE: dict[str, Any] = {
@@ -286,12 +286,3 @@ class TestDocumentedErrors:
         documented = document["paths"]["/api/churn"]["post"]["responses"][str(status)]
         assert answer.json()["code"] in documented["description"]
         assert MEDIA_TYPE in documented["content"]
-
-
-def assert_problem(answer: httpx.Response, status: int, code: str, said: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == MEDIA_TYPE
-    problem = answer.json()
-    assert problem["status"] == status
-    assert problem["code"] == code
-    assert said in problem["detail"]
