@@ -60,15 +60,15 @@ PRICING: dict[str, tuple[Row, str]] = {
     "margin above highest": (
         limits(least_margin_ratio=0.5, highest_price=40_000),
         (
-            "limits.highest_price: allows prices up to 40000, and limits.least_margin_ratio only from "
-            "54000: no price keeps to both"
+            "limits.highest_price: allows prices up to 40000, and limits.least_margin_ratio only "
+            "from 54000: no price keeps to both"
         ),
     ),
     "lowest beyond the largest change": (
         limits(lowest_price=60_000, largest_change_ratio=0.1),
         (
-            "limits.largest_change_ratio: allows prices up to 43780, and limits.lowest_price only from "
-            "60000: no price keeps to both"
+            "limits.largest_change_ratio: allows prices up to 43780, and limits.lowest_price only "
+            "from 60000: no price keeps to both"
         ),
     ),
     "cost above the highest price": (
@@ -96,8 +96,8 @@ BUDGETS: dict[str, tuple[Row, str]] = {
     "under the least amounts": (
         channels(search_amount={"least_amount": 900}, mail_amount={"fixed_amount": 700}),
         (
-            "total_amount: is 1500, less than the least amounts need together; least and fixed amounts "
-            "sum to 1600: raise the total or lower them"
+            "total_amount: is 1500, less than the least amounts need together; least and fixed "
+            "amounts sum to 1600: raise the total or lower them"
         ),
     ),
     "an unknown channel": (
