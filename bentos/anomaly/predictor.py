@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from core.task import Task
 _MOST_NAMED = 3
 _LEAST_SHARE = 0.1
 _LEAST_P = 1e-12
+_EVEN = 4.0  # evidence at which a score is one half
 _FALSE_DISCOVERIES = 0.1
 
 
@@ -41,8 +43,9 @@ class AnomalyPredictor(RowPredictor):
     Where enough records were labelled, trees learned from them judge all of that. The p-value is
     the share of calibration records with as much evidence, with an exponential tail.
 
-    A point's evidence is its residual from the level and the season before it over the usual
-    spread, or that of a restless or lifeless run; its p-value is its rank among the points before.
+    A point's surprise is the largest of four, each held against its own past: its residual from the
+    level and the season before it, a restless run, a lifeless run, a season that stays away. Its
+    p-value is the rank among the points before, and beyond them an exponential tail.
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ class AnomalyPredictor(RowPredictor):
         evidence = self.evidence(self.encoder.encode(columns))
         p_value = self._p_value(evidence)
         return {
-            "score": evidence / (evidence + 4.0),
+            "score": evidence / (evidence + _EVEN),
             "p_value": p_value,
             "is_anomaly": p_value <= self._rate,
             "evidence": evidence,
@@ -227,10 +230,8 @@ class AnomalyPredictor(RowPredictor):
         """Judge the latest points of a window."""
         points, rate = row["points"], row["false_alarm_rate"] or self._rate
         values = np.array([point.value for point in points])
-        judged = judge(values, season=row["season_steps"] or 1)
+        judged = judge(values, season=row["season_steps"] or 1, rate=rate)
         asked = range(len(points) - row["judge_last"], len(points))
-        # Within the spread at which the exponential tail of a residual reaches the rate.
-        reach = judged.spread * float(-np.log(rate))
         listed = []
         for place in asked:
             p_value = float(np.clip(judged.p_value[place], _LEAST_P, 1.0))
@@ -239,9 +240,9 @@ class AnomalyPredictor(RowPredictor):
                     "time": points[place].time.isoformat(),
                     "value": points[place].value,
                     "expected": float(judged.expected[place]),
-                    "low": float(judged.expected[place] - reach[place]),
-                    "high": float(judged.expected[place] + reach[place]),
-                    "score": 1.0 - p_value,
+                    "low": float(judged.low[place]),
+                    "high": float(judged.high[place]),
+                    "score": -math.log(p_value) / (_EVEN - math.log(p_value)),
                     "p_value": p_value,
                     "is_anomaly": p_value <= rate,
                 }

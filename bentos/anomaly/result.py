@@ -33,9 +33,13 @@ class JudgedPoint(_Frozen):
     time: Annotated[AwareDatetime, Field(strict=False)] = Field(description="When.")
     value: float = Field(description="What was measured.")
     expected: float = Field(description="What the points before it let expect.")
-    low: float = Field(description="Lower end of what is usual at the false-alarm rate.")
+    low: float = Field(description="Lower end of what one point may be at the false-alarm rate.")
     high: float = Field(description="Upper end of it.")
-    score: float = Field(ge=0, le=1, description="High for an unusual point: 1 less the p-value.")
+    score: float = Field(
+        ge=0,
+        le=1,
+        description="High for an unusual point; falls with the p-value, .54 at one of .01.",
+    )
     p_value: float = Field(ge=0, le=1, description="Share of usual points as unusual as this one.")
     is_anomaly: bool = Field(description="Whether the p-value is at most the false-alarm rate.")
 
