@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.ensemble import IsolationForest
 
 from benchmarks.report import write_section
+from bentos.anomaly.forest import Forest
 from bentos.anomaly.predictor import AnomalyPredictor
 from core.config import load_model_config
 from core.encoding import rows_to_columns
@@ -23,6 +24,7 @@ from training.fitting import fit_only
 from training.recipes.anomaly_forest import export_forest
 
 CALLS, LIBRARY_EVERY = 3_000, 20
+ROWS, TREES = 5_000, 200
 MOST_MICROSECONDS, MOST_GAP = 200.0, 1e-6
 
 
@@ -36,10 +38,9 @@ def main() -> int:
     if not isinstance(predictor, AnomalyPredictor):
         raise TypeError("the anomaly recipe gave another predictor")
     columns = fitted.split.train.columns
-    matrix = predictor.filled(predictor.encoder.encode(columns))
-    library = IsolationForest(n_estimators=100, random_state=7).fit(matrix)
-    forest = export_forest(library)
-    asked = matrix[:5000]
+    asked = predictor.usual.filled(predictor.encoder.encode(columns))[:ROWS]
+    library = IsolationForest(n_estimators=TREES, random_state=7).fit(asked)
+    forest = Forest(export_forest(library))
     gap = float(np.abs(forest.score(asked) + library.score_samples(asked)).max())
     single = asked[:1]
     [row] = [{name: values[0] for name, values in columns.items()}]
@@ -53,19 +54,20 @@ def main() -> int:
         slow=lambda: library.score_samples(single),
     )
     median = {name: float(np.median(found)) for name, found in times.items()}
+    limit = f"{MOST_MICROSECONDS:.0f} us"
     lines = [
-        "| one record | median | 99th percentile |",
-        "| --- | --- | --- |",
-        _line("isolation forest of 100 trees, exported", times["forest"]),
-        _line("the same in scikit-learn", times["library"]),
-        _line("the whole score: 200 trees, context, p-value", times["record"]),
-        _line("the answer with flags", times["answer"]),
+        "| one record | median | 99th percentile | must reach |",
+        "| --- | --- | --- | --- |",
+        _line("the whole score: forest, context, p-value", times["record"], f"median {limit}"),
+        _line("the answer with flags, from a parsed row", times["answer"], ""),
+        _line(f"isolation forest of {TREES} trees alone, exported", times["forest"], ""),
+        _line("the same in scikit-learn (`score_samples`)", times["library"], ""),
         "",
-        f"Largest difference from scikit-learn over {len(asked):,} records: {gap:.1e}.",
-        f"The exported forest is {median['library'] / median['forest']:.0f} times as fast.",
+        f"Gap to scikit-learn, {len(asked):,} rows: at most {gap:.1e} (must reach {MOST_GAP:.0e}).",
+        f"The whole score is {median['library'] / median['record']:,.0f} times as fast.",
     ]
     write_section("anomaly score", "\n".join(lines))
-    return int(median["forest"] > MOST_MICROSECONDS or gap > MOST_GAP)
+    return int(median["record"] > MOST_MICROSECONDS or gap > MOST_GAP)
 
 
 def interleaved(
@@ -87,8 +89,8 @@ def _took(work: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1e6
 
 
-def _line(what: str, times: list[float]) -> str:
-    return f"| {what} | {np.median(times):,.0f} us | {np.quantile(times, 0.99):,.0f} us |"
+def _line(what: str, times: list[float], limit: str) -> str:
+    return f"| {what} | {np.median(times):,.0f} us | {np.quantile(times, 0.99):,.0f} us | {limit} |"
 
 
 if __name__ == "__main__":

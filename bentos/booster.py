@@ -61,6 +61,9 @@ class Booster:
         self._row = np.empty(self.feature_count, dtype=np.float64)
         self._out = np.empty(1, dtype=np.float64)
         self._written = ctypes.c_int64()
+        # Looked up once: to ask numpy and ctypes for them takes longer than a small model.
+        self._row_at, self._out_at = self._row.ctypes.data, self._out.ctypes.data
+        self._written_at = ctypes.addressof(self._written)
 
     @classmethod
     def load(cls, path: Path) -> Booster:
@@ -128,10 +131,7 @@ class Booster:
                 self._fast = self._fast_config()
             self._row[:] = row
             status = self._library.LGBM_BoosterPredictForMatSingleRowFast(
-                self._fast,
-                self._row.ctypes.data,
-                ctypes.byref(self._written),
-                self._out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
+                self._fast, self._row_at, self._written_at, self._out_at
             )
             self._check(status)
             return self._out.copy()
@@ -209,7 +209,7 @@ def _library() -> ctypes.CDLL:
     library.LGBM_BoosterPredictForMatSingleRowFast.argtypes = [
         ctypes.c_void_p,
         ctypes.c_void_p,
-        ctypes.POINTER(ctypes.c_int64),
-        ctypes.POINTER(ctypes.c_double),
+        ctypes.c_void_p,
+        ctypes.c_void_p,
     ]
     return library

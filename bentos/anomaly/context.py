@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from core.encoding import FloatArray
 
 _TINY = 1e-12
+_CORE = 0.95
+_BLOCK = 2048  # rows at a time: memory stays small where a hundred thousand rows are trained on
 MOST_EVIDENCE = 20.0
 
 
@@ -40,15 +43,28 @@ class Tail:
     def evidence(self, residual: FloatArray) -> FloatArray:
         """Give minus the logarithm of the share of larger residuals, shape ``(n, k)``; NaN is 0."""
         size = np.abs(residual - self.centre)
-        top = self.grid[-1]
+        below = (size[:, :, None] > self._sizes).sum(axis=2)
+        beyond = np.log(np.maximum(size, _TINY) / self._top) * self.slope - np.log1p(-_CORE)
+        found = np.where(size > self._top, beyond, self._within[below])
+        evidence: FloatArray = np.minimum(found, MOST_EVIDENCE)
+        return evidence
+
+    @cached_property
+    def _sizes(self) -> FloatArray:
+        """The quantiles, those of one detector side by side."""
+        return np.ascontiguousarray(self.grid.T)
+
+    @cached_property
+    def _top(self) -> FloatArray:
+        top: FloatArray = np.maximum(self.grid[-1], _TINY)
+        return top
+
+    @cached_property
+    def _within(self) -> FloatArray:
+        """Evidence by the number of quantiles that lie below a residual."""
         steps = len(self.grid) - 1
-        below = (size[:, None, :] > self.grid[None]).sum(axis=1)
-        share = 0.95 * np.minimum(below, steps) / steps
-        beyond = (
-            np.log(20.0) + np.log(np.maximum(size, _TINY) / np.maximum(top, _TINY)) * self.slope
-        )
-        found = np.where(size > top, beyond, -np.log1p(-share))
-        evidence: FloatArray = np.minimum(np.nan_to_num(found), MOST_EVIDENCE)
+        passed = np.minimum(np.arange(steps + 2), steps)
+        evidence: FloatArray = -np.log1p(-_CORE * passed / steps)
         return evidence
 
 
@@ -88,47 +104,45 @@ class Context:
     rarity: Mapping[tuple[int, int], FloatArray]
     tail: Tail
 
-    def scaled(self, matrix: FloatArray) -> FloatArray:
-        """Give the numbers on a common scale, shape ``(n, p)``; NaN where unknown."""
-        values = matrix[:, self.numbers]
-        if self.is_log.any():
-            values = np.where(self.is_log, np.log(np.maximum(values, _TINY)), values)
-        scaled: FloatArray = (values - self.centre) / self.spread
-        return scaled
-
-    def codes(self, matrix: FloatArray) -> list[npt.NDArray[np.int64]]:
-        """Give each category's places in the tables; unknown levels have the last one."""
-        found = []
-        for column, table in zip(self.categories, self.levels, strict=True):
-            values = matrix[:, column]
-            found.append(np.where(np.isnan(values), table.shape[1] - 1, values).astype(np.int64))
-        return found
-
     def residuals(self, matrix: FloatArray) -> FloatArray:
         """Give how far each number is from both expectations, shape ``(n, 2p)`` or ``(n, p)``."""
-        scaled = self.scaled(matrix)
-        known = np.nan_to_num(scaled)
-        expected = self.offsets[0] + (known[:, None, :] * self.weights).sum(axis=2)
-        if not self.levels:
-            apart: FloatArray = scaled - expected
-            return apart
-        alone = np.broadcast_to(self.offsets[1], scaled.shape)
-        codes = self.codes(matrix)
-        for code, table in zip(codes, self.levels, strict=True):
-            expected = expected + table[0][code]
-            alone = alone + table[1][code]
-        for (one, other), table in self.pairs.items():
-            alone = alone + table[codes[one], codes[other]]
-        return np.concatenate([scaled - expected, scaled - alone], axis=1)
+        return _in_blocks(lambda rows: self._apart(rows, self._tables.places(rows)), matrix)
 
     def evidence(self, matrix: FloatArray) -> FloatArray:
         """Give each detector's evidence, shape ``(n, k)``: 0 up, about 1 for a usual record."""
-        found = self.tail.evidence(self.residuals(matrix))
+        return _in_blocks(self._evidence, matrix)
+
+    def _evidence(self, matrix: FloatArray) -> FloatArray:
+        places = self._tables.places(matrix)
+        found = self.tail.evidence(self._apart(matrix, places))
         if not self.rarity:
             return found
-        codes = self.codes(matrix)
-        rare = [table[codes[one], codes[other]] for (one, other), table in self.rarity.items()]
-        return np.concatenate([found, np.column_stack(rare)], axis=1)
+        rare = self._tables.rarity[places[:, -len(self.rarity) :]]
+        return np.concatenate([found, rare], axis=1)
+
+    def _apart(self, matrix: FloatArray, places: npt.NDArray[np.int64]) -> FloatArray:
+        values = matrix[:, self.numbers]
+        if self._has_logs:
+            values = np.where(self.is_log, np.log(np.maximum(values, _TINY)), values)
+        scaled: FloatArray = (values - self.centre) / self.spread
+        known = np.where(np.isfinite(scaled), scaled, 0.0)
+        linear = (known[:, None, :] * self.weights).sum(axis=2)
+        if not self.levels:
+            only: FloatArray = scaled - (self.offsets[0] + linear)
+            return only
+        effects = self._tables.effects[places[:, : len(self.levels) + len(self.pairs)]]
+        expected = self.offsets + effects.sum(axis=1)
+        expected[:, 0] += linear
+        both: FloatArray = (scaled[:, None] - expected).reshape(len(matrix), 2 * scaled.shape[1])
+        return both
+
+    @cached_property
+    def _has_logs(self) -> bool:
+        return bool(self.is_log.any())
+
+    @cached_property
+    def _tables(self) -> _Tables:
+        return _Tables.lay_out(self)
 
     def strength(self, matrix: FloatArray) -> FloatArray:
         """Give the strongest evidence less what the number of detectors gives by luck, ``(n,)``."""
@@ -171,3 +185,73 @@ class Context:
             offsets=arrays["offsets"], levels=tuple(levels), pairs=tables("pairs"),
             rarity=tables("rarity"), tail=tail,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """All tables one after another, so that one look-up of a record's levels answers for all.
+
+    Parameters
+    ----------
+    categories, unknown
+        Shape ``(c,)``: columns of the categories, and the place of an unknown level of each.
+    steps, starts
+        Shapes ``(c, t)`` and ``(t,)``: a record's place in table ``t`` is ``codes @ steps +
+        starts``; the tables are those of levels, of pairs, and of rare pairs.
+    effects
+        Shape ``(cells, 2, p)``: effects on both expectations.
+    rarity
+        Shape ``(cells,)``: evidence of rare pairs.
+    """
+
+    categories: npt.NDArray[np.int64]
+    unknown: npt.NDArray[np.int64]
+    steps: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    effects: FloatArray
+    rarity: FloatArray
+
+    def places(self, matrix: FloatArray) -> npt.NDArray[np.int64]:
+        """Give the place of each record in each table, shape ``(n, t)``."""
+        values = matrix[:, self.categories]
+        codes = np.where(np.isnan(values), self.unknown, values).astype(np.int64)
+        places: npt.NDArray[np.int64] = codes @ self.steps + self.starts
+        return places
+
+    @classmethod
+    def lay_out(cls, context: Context) -> _Tables:
+        """Lay a context's tables one after another."""
+        width = len(context.numbers)
+        heights = np.array([table.shape[1] for table in context.levels], dtype=np.int64)
+        levels = [table.transpose(1, 0, 2) for table in context.levels]
+        # A pair of levels counts where categories alone are known.
+        pairs = [
+            np.stack([np.zeros_like(table), table], axis=2).reshape(-1, 2, width)
+            for table in context.pairs.values()
+        ]
+        rare = [table.ravel() for table in context.rarity.values()]
+        effects = [np.zeros((0, 2, width)), *levels, *pairs]
+        steps = [*np.eye(len(heights), dtype=np.int64)]
+        for one, other in (*context.pairs, *context.rarity):
+            step = np.zeros(len(heights), dtype=np.int64)
+            step[one], step[other] = heights[other], 1
+            steps.append(step)
+        return cls(
+            categories=context.categories, unknown=heights - 1,
+            steps=np.array(steps, dtype=np.int64).reshape(len(steps), len(heights)).T.copy(),
+            starts=np.concatenate([_starts(levels + pairs), _starts(rare)]),
+            effects=np.concatenate(effects), rarity=np.concatenate([np.zeros(0), *rare]),
+        )  # fmt: skip
+
+
+def _starts(tables: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
+    """Give where each table begins when they lie one after another."""
+    ends = np.cumsum([0, *(len(table) for table in tables)], dtype=np.int64)
+    return ends[:-1]
+
+
+def _in_blocks(work: Callable[[FloatArray], FloatArray], matrix: FloatArray) -> FloatArray:
+    """Work on a few rows at a time; each row is worked on by itself."""
+    if len(matrix) <= _BLOCK:
+        return work(matrix)
+    return np.concatenate([work(matrix[i : i + _BLOCK]) for i in range(0, len(matrix), _BLOCK)])

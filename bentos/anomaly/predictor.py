@@ -16,6 +16,7 @@ from bentos.anomaly.forest import Forest
 from bentos.anomaly.result import AnomalyResult
 from bentos.anomaly.series import judge
 from bentos.anomaly.task import PointsTask
+from bentos.anomaly.usual import ForestShare, Usual
 from bentos.booster import Booster
 from bentos.predictor import Drivers, RowPredictor
 from core.artifact import Artifact
@@ -89,15 +90,15 @@ class AnomalyPredictor(RowPredictor):
         self._rate = float(facts["false_alarm_rate"])
         self._forest_weight = float(facts["forest_weight"])
         self._context_weight = float(facts["context_weight"])
-        self._core_share = float(facts["core_share"])
         self._base_log_odds = float(facts["base_log_odds"])
-        self.forest = Forest.from_arrays(artifact.read_arrays("forest.npz"))
+        self.forest = Forest.load(artifact.path("forest.txt"))
         self.context = Context.from_arrays(artifact.read_arrays("context.npz"))
         self._labelled = Booster.load(artifact.path("trees.txt")) if facts["is_labelled"] else None
         usual = artifact.read_arrays("usual.npz")
-        self._fill, self._frequency = usual["fill"], usual["frequency"]
-        self._low, self._high = usual["low"], usual["high"]
-        self._forest_grid, self._evidence_grid = usual["forest_grid"], usual["evidence_grid"]
+        self.usual = Usual.from_arrays(usual)
+        self._forest_share = ForestShare(self.forest, usual["forest_grid"])
+        self._evidence_grid = usual["evidence_grid"]
+        self._below = np.linspace(0.0, float(facts["core_share"]), len(self._evidence_grid))
         self._tail = float(usual["tail"][0])
         self._levels_usual: dict[str, list[str]] = facts["levels"]
 
@@ -114,8 +115,7 @@ class AnomalyPredictor(RowPredictor):
 
     def evidence(self, matrix: FloatArray) -> FloatArray:
         """Give the strength of the evidence against encoded records, shape ``(n,)``, 0 up."""
-        whole = self.filled(matrix)
-        share = _share_above(self._forest_grid, self.forest.score(whole))
+        share = self._forest_share.of(self.usual.filled(matrix))
         if self._labelled is None:
             strength = self._context_weight * self.context.strength(matrix)
             evidence: FloatArray = strength - self._forest_weight * np.log(share)
@@ -125,14 +125,6 @@ class AnomalyPredictor(RowPredictor):
         )
         told: FloatArray = np.logaddexp(0.0, self._labelled.raw(known) - self._base_log_odds)
         return told
-
-    def filled(self, matrix: FloatArray) -> FloatArray:
-        """Give what the forest cuts: no nulls, and for a category how frequent its level is."""
-        whole = np.where(np.isnan(matrix), self._fill, matrix)
-        for column in self.encoder.categorical:
-            codes = np.where(np.isnan(matrix[:, column]), -1, matrix[:, column]).astype(np.int64)
-            whole[:, column] = self._frequency[column][codes]
-        return whole
 
     def drivers(self, columns: Columns) -> Drivers:
         """Share the evidence out: what would be gone if a value were a usual one."""
@@ -218,8 +210,8 @@ class AnomalyPredictor(RowPredictor):
                 {
                     "feature": name,
                     "value": row.get(name),
-                    "usual_low": None if is_level else float(self._low[place]),
-                    "usual_high": None if is_level else float(self._high[place]),
+                    "usual_low": None if is_level else float(self.usual.low[place]),
+                    "usual_high": None if is_level else float(self.usual.high[place]),
                     "usual_levels": self._levels_usual[name] if is_level else None,
                     "contribution": part["contribution"],
                 }
@@ -266,18 +258,10 @@ class AnomalyPredictor(RowPredictor):
     def _p_value(self, evidence: FloatArray) -> FloatArray:
         """Share of calibration records with as much evidence, with an exponential tail."""
         grid = self._evidence_grid
-        below = np.interp(evidence, grid, np.linspace(0.0, self._core_share, len(grid)))
+        below = np.interp(evidence, grid, self._below)
         beyond = np.exp(-np.maximum(evidence - grid[-1], 0.0) / self._tail)
         p_value: FloatArray = np.maximum((1.0 - below) * beyond, _LEAST_P)
         return p_value
-
-
-def _share_above(grid: FloatArray, values: FloatArray) -> FloatArray:
-    """Share of the sample behind a grid of even quantiles that lies above values, above 0."""
-    steps = len(grid) - 1
-    below = np.interp(values, grid, np.arange(len(grid))) / steps
-    share: FloatArray = np.maximum(1.0 - below, 0.5 / steps)
-    return share
 
 
 PREDICTOR = AnomalyPredictor

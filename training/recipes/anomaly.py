@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import lightgbm as lgb
@@ -13,6 +13,7 @@ from sklearn.ensemble import IsolationForest
 
 from bentos.anomaly.context import Context
 from bentos.anomaly.forest import Forest
+from bentos.anomaly.usual import ForestShare, Usual
 from bentos.predictor import ENCODER
 from core.artifact import Draft
 from core.config import ModelConfig
@@ -82,9 +83,9 @@ def fit(split: Split, config: ModelConfig, draft: Draft) -> None:
     counts = [len(encoder.levels[encoder.names[c]]) for c in encoder.categorical]
     usual = _usual(drawn, encoder)
     context = fit_context(drawn, categories=encoder.categorical, counts=counts)
-    whole = _filled(drawn, encoder, usual)
+    whole = usual.filled(drawn)
     forest = export_forest(_grow(whole, options, seed=config.training.seed))
-    grid = np.quantile(forest.score(whole), np.linspace(0, 1, _FOREST_GRID))
+    grid = np.quantile(Forest(forest).score(whole), np.linspace(0, 1, _FOREST_GRID))
     learned = _Learned(encoder, usual, context, forest, grid)
     trees, base = _labelled_trees(learned, split.train, options, seed=config.training.seed)
     kind = "levels" if encoder.categorical else "numbers"
@@ -107,18 +108,18 @@ class _Learned:
     """What was learned of the records."""
 
     encoder: Encoder
-    usual: Mapping[str, FloatArray]
+    usual: Usual
     context: Context
-    forest: Forest
+    forest: str
     grid: FloatArray
+
+    @cached_property
+    def _forest_share(self) -> ForestShare:
+        return ForestShare(Forest(self.forest), self.grid)
 
     def share(self, matrix: FloatArray) -> FloatArray:
         """Share of training records with a higher forest score."""
-        score = self.forest.score(_filled(matrix, self.encoder, self.usual))
-        steps = len(self.grid) - 1
-        below = np.interp(score, self.grid, np.arange(len(self.grid))) / steps
-        share: FloatArray = np.maximum(1.0 - below, 0.5 / steps)
-        return share
+        return self._forest_share.of(self.usual.filled(matrix))
 
     def inputs(self, matrix: FloatArray) -> FloatArray:
         """What the trees that learn from labels read."""
@@ -146,36 +147,24 @@ def _draw(matrix: FloatArray, *, seed: int) -> FloatArray:
     return matrix[np.sort(rows)]
 
 
-def _usual(matrix: FloatArray, encoder: Encoder) -> dict[str, FloatArray]:
+def _usual(matrix: FloatArray, encoder: Encoder) -> Usual:
     """Give what stands for a null, how frequent levels are, and what nine in ten hold."""
-    known = ~np.isnan(matrix)
-    filled = np.where(known, matrix, 0.0)
-    fill = np.array(
-        [float(np.median(matrix[known[:, j], j])) if known[:, j].any() else 0.0
-         for j in range(matrix.shape[1])]
-    )  # fmt: skip
+    known = [column[~np.isnan(column)] for column in matrix.T]
+    fill = np.array([float(np.median(values)) if len(values) else 0.0 for values in known])
     low, high = fill.copy(), fill.copy()
     most = max((len(levels) for levels in encoder.levels.values()), default=0)
-    frequency = np.zeros((matrix.shape[1], most + 1))
-    for j in range(matrix.shape[1]):
+    frequency = np.zeros((len(encoder.categorical), most + 1))
+    for j, values in enumerate(known):
         if j in encoder.categorical:
-            codes = filled[known[:, j], j].astype(np.int64)
-            met = np.bincount(codes, minlength=most).astype(np.float64)
-            frequency[j, :most] = met[:most] / max(met.sum(), 1.0)
+            codes = values.astype(np.int64)
+            met = np.bincount(codes, minlength=most).astype(np.float64) / max(len(codes), 1)
             # The last place is that of a null or an unknown level: as frequent as the median row's.
-            frequency[j, -1] = float(np.median(frequency[j, codes])) if len(codes) else 0.0
-        elif known[:, j].any():
-            low[j], high[j] = np.quantile(matrix[known[:, j], j], (0.05, 0.95))
-    return {"fill": fill, "frequency": frequency, "low": low, "high": high}
-
-
-def _filled(matrix: FloatArray, encoder: Encoder, usual: Mapping[str, FloatArray]) -> FloatArray:
-    """Give what the forest cuts, as the predictor does."""
-    whole = np.where(np.isnan(matrix), usual["fill"], matrix)
-    for column in encoder.categorical:
-        codes = np.where(np.isnan(matrix[:, column]), -1, matrix[:, column]).astype(np.int64)
-        whole[:, column] = usual["frequency"][column][codes]
-    return whole
+            middle = float(np.median(met[codes])) if len(codes) else 0.0
+            frequency[encoder.categorical.index(j)] = [*met, middle]
+        elif len(values):
+            low[j], high[j] = np.quantile(values, (0.05, 0.95))
+    categories = np.array(encoder.categorical, dtype=np.int64)
+    return Usual(categories, fill, frequency, low, high)
 
 
 def _grow(whole: FloatArray, options: Options, *, seed: int) -> IsolationForest:
@@ -225,16 +214,16 @@ def _write(
     tail = max(min(float(beyond.mean()) if len(beyond) else core, 3 * core), 1e-3)
     grid = np.quantile(evidence, np.linspace(0, _CORE, _EVIDENCE_GRID))
     draft.write_json(ENCODER, encoder.to_json())
-    draft.write_arrays("forest.npz", **learned.forest.to_arrays())
+    draft.write_text("forest.txt", learned.forest)
     draft.write_arrays("context.npz", **learned.context.to_arrays())
     draft.write_arrays(
-        "usual.npz", **learned.usual, forest_grid=learned.grid, evidence_grid=grid,
+        "usual.npz", **learned.usual.to_arrays(), forest_grid=learned.grid, evidence_grid=grid,
         tail=np.array([tail]),
     )  # fmt: skip
     facts = {
         "false_alarm_rate": options.false_alarm_rate, "forest_weight": weights[0],
         "context_weight": weights[1], "is_labelled": is_labelled, "base_log_odds": base,
-        "core_share": _CORE, "levels": _shown_levels(encoder, learned.usual["frequency"]),
+        "core_share": _CORE, "levels": _shown_levels(encoder, learned.usual.frequency),
     }  # fmt: skip
     draft.write_json("mixture.json", facts)
 
@@ -242,11 +231,11 @@ def _write(
 def _shown_levels(encoder: Encoder, frequency: FloatArray) -> dict[str, list[str]]:
     """Name the most frequent levels of each category."""
     shown = {}
-    for column in encoder.categorical:
+    for share, column in zip(frequency, encoder.categorical, strict=True):
         name = encoder.names[column]
         levels = encoder.levels[name]
-        order = np.argsort(-frequency[column, : len(levels)], kind="stable")[:_SHOWN_LEVELS]
-        shown[name] = [levels[i] for i in order if frequency[column, i] >= _LEAST_LEVEL_SHARE] or [
+        order = np.argsort(-share[: len(levels)], kind="stable")[:_SHOWN_LEVELS]
+        shown[name] = [levels[i] for i in order if share[i] >= _LEAST_LEVEL_SHARE] or [
             levels[order[0]]
         ]
     return shown

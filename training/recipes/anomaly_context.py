@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -60,7 +61,7 @@ def fit_context(matrix: FloatArray, *, categories: Sequence[int], counts: Sequen
         tail=Tail(np.zeros(1), np.ones((2, 1)), np.ones(1)),
     )  # fmt: skip
     tail = fit_tail(draft.residuals(matrix))
-    return Context(**{**vars(draft), "tail": tail})
+    return replace(draft, tail=tail)
 
 
 def fit_tail(residuals: FloatArray) -> Tail:

@@ -1,79 +1,58 @@
-"""The forest scores as the library that grew it."""
+"""A forest scores by the mean of its paths, row by row."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.ensemble import IsolationForest
 
 from bentos.anomaly.forest import Forest
+from core.errors import ArtifactCorrupt
+
+# The first tree cuts twice, the second not at all; a leaf holds what its path adds to the exponent.
+_TEXT = """tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+label_index=0
+max_feature_idx=1
+feature_names=Column_0 Column_1
+feature_infos=none none
+
+Tree=0
+num_leaves=3
+num_cat=0
+split_feature=0 1
+threshold=0.5 -2.0
+decision_type=0 0
+left_child=-1 -2
+right_child=1 -3
+leaf_value=-0.5 -1.0 -1.5
+
+Tree=1
+num_leaves=1
+num_cat=0
+leaf_value=-0.25
+
+end of trees
+"""
 
 
-def _export(model: IsolationForest) -> Forest:
-    """Lay the trees of a fitted forest one after another, by sklearn's own path lengths."""
-    parts: dict[str, list[np.ndarray]] = {
-        k: [] for k in ("feature", "left", "right", "cut", "path")
-    }
-    roots, depth, base = [], 0, 0
-    for tree in (estimator.tree_ for estimator in model.estimators_):
-        here = np.arange(tree.node_count)
-        is_leaf = tree.children_left < 0
-        level = np.zeros(tree.node_count)
-        for node in here[~is_leaf]:
-            level[[tree.children_left[node], tree.children_right[node]]] = level[node] + 1
-        parts["feature"].append(np.where(is_leaf, 0, tree.feature))
-        parts["left"].append(np.where(is_leaf, here, tree.children_left) + base)
-        parts["right"].append(np.where(is_leaf, here, tree.children_right) + base)
-        parts["cut"].append(tree.threshold)
-        parts["path"].append(level + _usual_path(tree.n_node_samples.astype(float)))
-        roots.append(base)
-        depth, base = max(depth, int(level.max())), base + tree.node_count
-    joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    return Forest(
-        feature=joined["feature"].astype(np.int32),
-        left=joined["left"].astype(np.int32),
-        right=joined["right"].astype(np.int32),
-        threshold=_float32_down(joined["cut"]),
-        path=joined["path"],
-        roots=np.array(roots, dtype=np.int32),
-        depth=depth,
-        norm=float(_usual_path(np.array([float(model.max_samples_)]))[0]),
-    )
+def _forest() -> Forest:
+    return Forest(_TEXT)
 
 
-def _float32_down(cuts: np.ndarray) -> np.ndarray:
-    """Round to 32 bits downwards: a 32-bit value passes it just when it passes the 64-bit cut."""
-    rounded = cuts.astype(np.float32)
-    return np.where(rounded > cuts, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+def test_a_row_scores_by_the_leaves_it_falls_into() -> None:
+    rows = np.array([[0.5, 9.0], [0.6, -2.0], [0.6, -1.9]])
+    np.testing.assert_array_equal(_forest().score(rows), np.exp2([-0.75, -1.25, -1.75]))
 
 
-def _usual_path(rows: np.ndarray) -> np.ndarray:
-    """Mean path of an unsuccessful search in a binary tree of so many rows."""
-    several = np.maximum(rows, 3.0)
-    usual = 2.0 * (np.log(several - 1.0) + np.euler_gamma) - 2.0 * (several - 1.0) / several
-    return np.where(rows <= 1, 0.0, np.where(rows == 2, 1.0, usual))
+def test_a_batch_gives_the_bits_of_single_rows() -> None:
+    rows = np.random.default_rng(3).normal(size=(50, 2))
+    forest = _forest()
+    single = np.concatenate([forest.score(rows[i : i + 1]) for i in range(50)])
+    assert single.tobytes() == forest.score(rows).tobytes()
 
 
-@pytest.fixture(scope="module")
-def grown() -> tuple[IsolationForest, np.ndarray]:
-    values = np.random.default_rng(3).normal(size=(800, 6))
-    return IsolationForest(n_estimators=100, random_state=3).fit(values), values
-
-
-def test_scores_equal_those_of_sklearn(grown: tuple[IsolationForest, np.ndarray]) -> None:
-    model, values = grown
-    assert np.abs(_export(model).score(values) + model.score_samples(values)).max() <= 1e-6
-
-
-def test_a_batch_gives_the_bits_of_single_rows(grown: tuple[IsolationForest, np.ndarray]) -> None:
-    model, values = grown
-    forest = _export(model)
-    single = np.concatenate([forest.score(values[i : i + 1]) for i in range(50)])
-    assert single.tobytes() == forest.score(values[:50]).tobytes()
-
-
-def test_its_arrays_give_the_same_forest(grown: tuple[IsolationForest, np.ndarray]) -> None:
-    model, values = grown
-    forest = _export(model)
-    again = Forest.from_arrays(forest.to_arrays())
-    assert again.score(values).tobytes() == forest.score(values).tobytes()
+def test_a_text_that_is_no_model_is_refused() -> None:
+    with pytest.raises(ArtifactCorrupt):
+        Forest("no model")

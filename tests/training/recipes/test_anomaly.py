@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 
 from bentos.anomaly.predictor import AnomalyPredictor
@@ -13,7 +12,6 @@ from core.artifact import open_artifact
 from core.errors import ConfigError
 from tests.bentos.anomaly.records import config_of, frame_of, train
 from training.fitting import Fitted
-from training.recipes.anomaly_forest import export_forest
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +22,6 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 def predictor_of(fitted: Fitted) -> AnomalyPredictor:
     assert isinstance(fitted.predictor, AnomalyPredictor)
     return fitted.predictor
-
-
-def test_the_exported_forest_scores_as_the_library_does() -> None:
-    random = np.random.default_rng(5)
-    rows = random.normal(0, 1, (800, 6)) ** 3
-    model = IsolationForest(n_estimators=40, random_state=3).fit(rows)
-    asked = np.vstack([rows, random.normal(0, 4, (500, 6))])
-    ours = export_forest(model).score(asked)
-    np.testing.assert_allclose(ours, -model.score_samples(asked), atol=1e-6)
 
 
 def test_wrong_combinations_of_valid_values_are_ranked_first(fitted: Fitted) -> None:
