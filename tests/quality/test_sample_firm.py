@@ -32,6 +32,10 @@ from training.source import sample_table
 from training.split import split_frame
 
 SEEDS = (101, 102, 103, 104, 105)
+# The simulator's middle size. On 2,000 clients coverage and totals are the luck of the draw: there
+# the true intervals themselves held .878 to .907, and the exact bills came to .95 to 1.15 of what
+# was missing, from seed to seed.
+MIDDLE = 6000
 Floats = npt.NDArray[np.float64]
 Answers = Mapping[str, npt.NDArray[Any]]
 pytestmark = [pytest.mark.quality, pytest.mark.timeout(3000)]
@@ -146,7 +150,7 @@ def test_profitability_against_the_true_mean_and_interval(
 ) -> None:
     seeds = Seeds()
     for seed in SEEDS:
-        config = config_of("profitability", clients=2000, seed=seed)
+        config = config_of("profitability", clients=MIDDLE, seed=seed)
         fitted = fit_only(config, home=sample_home, folder=tmp_path / f"a{seed}")
         mean, low, high = truth_of(
             fitted, sample_home, config, "mean_amount", "low_amount", "high_amount"
@@ -165,8 +169,8 @@ def test_profitability_against_the_true_mean_and_interval(
         "profitability",
         data="sample_firm",
         about=(
-            f"Sample firm, 2,000 clients, the latest fifth as test; {len(SEEDS)} seeds. LightGBM "
-            "on margin x planned revenue, its intervals by conformalised quantiles."
+            f"Sample firm, {MIDDLE:,} clients, the latest fifth as test; {len(SEEDS)} seeds. "
+            "LightGBM on margin x planned revenue, its intervals by conformalised quantiles."
         ),
         figures=[
             seeds.figure("share", "R2 over that of the truth", least=0.92, stretch=0.96),
@@ -218,7 +222,7 @@ def test_revenue_leak_against_the_true_posterior(
 ) -> None:
     seeds = Seeds()
     for seed in SEEDS:
-        config = config_of("revenue_leak", clients=2000, seed=seed)
+        config = config_of("revenue_leak", clients=MIDDLE, seed=seed)
         fitted = fit_only(config, home=sample_home, folder=tmp_path / f"a{seed}")
         leaking, amount, posterior = truth_of(
             fitted, sample_home, config, "is_leak", "leak_amount", "posterior"
@@ -250,8 +254,8 @@ def test_revenue_leak_against_the_true_posterior(
         "revenue_leak",
         data="sample_firm",
         about=(
-            "Sample firm, 2,000 clients, two lines in five audited, a quarter of the lines as "
-            f"test; scored on every line, audited or not; {len(SEEDS)} seeds. The oracle knows "
+            f"Sample firm, {MIDDLE:,} clients, two lines in five audited, a quarter of the lines "
+            f"as test; scored on every line, audited or not; {len(SEEDS)} seeds. The oracle knows "
             "the true posterior and the exact bill."
         ),
         figures=[

@@ -195,9 +195,13 @@ def _conform(
 
 
 def _upper_quantile(scores: FloatArray, tail: float) -> float:
-    """Give the conformal bound that a new score exceeds with at most this probability."""
-    rank = int(np.ceil((len(scores) + 1) * (1 - tail)))
-    return float(np.sort(scores)[min(rank, len(scores)) - 1])
+    """Give the conformal bound that a new score exceeds with this probability.
+
+    Between the order statistics around rank ``(n + 1) (1 - tail)`` by a straight line: a new score
+    of the same kind exceeds that with probability ``tail``, where the upper one of the two, which
+    can but hold too much, makes a tenth of a few dozen scores a twelfth.
+    """
+    return float(np.quantile(scores, 1 - tail, method="weibull"))
 
 
 def _rounding_bound(
