@@ -69,7 +69,7 @@ class Options(RecipeOptions):
 
     max_horizon_steps: int = Field(default=24, ge=1, le=1000)
     windows: int = Field(default=3, ge=1, le=20)
-    trust_windows: float = Field(default=6.0, ge=0)
+    trust_windows: float = Field(default=12.0, ge=0)
     with_prophet: bool = True
     processes: int = Field(default=2, ge=1, le=64)
     timezone: str = "UTC"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,7 @@ def candidates(values: FloatArray, kind: StepKind, *, with_prophet: bool) -> tup
     """Name the methods that suit a series."""
     if np.mean(values == 0) > _INTERMITTENT_SHARE:
         return _INTERMITTENT
-    long = kind.season > _LONGEST_ETS_SEASON or (
-        kind.name == "day" and len(values) >= 2 * _YEAR_DAYS
-    )
+    long = kind.season > _LONGEST_ETS_SEASON or len(_seasons(kind, len(values))) > 1
     names = _LONG_SEASON if long else _SEASONAL
     return tuple(name for name in names if with_prophet or "prophet" not in name)
 
@@ -85,7 +83,7 @@ def part_path(
         return fit_prophet(values, times, kind).value(ahead)
     season = kind.season if len(values) >= 2 * kind.season else 1
     if part == "harmonic":
-        return harmonic_path(values, season, horizon)
+        return harmonic_path(values, _seasons(kind, len(values)), horizon)
     if part == "mean":
         return np.full(horizon, float(values[-2 * kind.season :].mean()))
     if np.ptp(values) == 0:
@@ -113,29 +111,44 @@ def _model(part: str, values: FloatArray, season: int, kind: StepKind) -> Any:
         return models.CrostonSBA()
     if part != "mstl":
         raise ValueError(f"no such part: {part}")
-    seasons = [season]
-    if kind.name == "day" and len(values) >= 2 * _YEAR_DAYS:
-        seasons = [season, _YEAR_DAYS]
+    seasons = list(_seasons(kind, len(values)))
     return models.MSTL(seasons, trend_forecaster=models.AutoETS(model="ZZN"))
 
 
-def harmonic_path(values: FloatArray, season: int, horizon: int) -> FloatArray:
+def _seasons(kind: StepKind, count: int) -> tuple[int, ...]:
+    """Give the seasons that so many steps can tell, the shortest first; (1,) for none."""
+    if kind.name == "day" and count >= 2 * _YEAR_DAYS:
+        return kind.season, _YEAR_DAYS
+    return (kind.season if count >= 2 * kind.season else 1,)
+
+
+def harmonic_path(values: FloatArray, seasons: Sequence[int], horizon: int) -> FloatArray:
     """Regress on a bending trend and a few harmonics (Young, Pedregal & Tych 1999), by ridge.
 
     In logarithms where the series is positive. The last error fades from step to step.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n,)``.
+    seasons
+        Steps of each season, the shortest first; the trend may bend every half of the longest.
+    horizon
+        Steps ahead.
     """
-    count = len(values)
+    count, longest = len(values), max(seasons[-1], 2)
     logs = np.log(values) if np.all(values > 0) else values / (np.abs(values).max() or 1.0)
     clock = np.arange(count + horizon)
-    year = clock / max(season, 2)
-    columns, ridge = [np.ones(len(clock)), year], [0.0, 0.0]
-    for knot in range(max(season // 2, 4), count - max(season // 2, 4), max(season // 2, 4)):
-        columns.append(np.maximum(clock - knot, 0) / max(season, 2))
+    columns, ridge = [np.ones(len(clock)), clock / longest], [0.0, 0.0]
+    apart = max(longest // 2, 4)
+    for knot in range(apart, count - apart, apart):
+        columns.append(np.maximum(clock - knot, 0) / longest)
         ridge.append(_BEND_RIDGE)
-    for order in range(1, min(_HARMONICS, (season - 1) // 2) + 1):
-        angle = 2 * np.pi * order * clock / season
-        columns += [np.sin(angle), np.cos(angle)]
-        ridge += [_SEASON_RIDGE * order**2] * 2
+    for season in seasons:
+        for order in range(1, min(_HARMONICS, (season - 1) // 2) + 1):
+            angle = 2 * np.pi * order * clock / season
+            columns += [np.sin(angle), np.cos(angle)]
+            ridge += [_SEASON_RIDGE * order**2] * 2
     design = np.array(columns).T
     known = design[:count]
     weights = np.linalg.solve(known.T @ known + np.diag(ridge) + 1e-9, known.T @ logs)
