@@ -24,8 +24,8 @@ FOREST = "IsolationForest"
 RATE = Options().false_alarm_rate
 SEASON, LEAST_SNR = 7, 3.0
 DAYS_A_MONTH = 30.4
-# A run of ten days is seen for as long after an event as it holds days of it.
-LINGER_DAYS = 10
+# The last run of ten days that holds a day of an event ends nine days after it.
+LINGER_DAYS = 9
 pytestmark = [pytest.mark.quality, pytest.mark.timeout(1500)]
 
 

@@ -149,12 +149,14 @@ class _Walk:
         length = _LENGTH * self._random.uniform(0.6, 1.4)
         steps = int(np.clip(round(length / step), 1, _MOST_STEPS))
         to, to_value, to_slope = place, value, slope
-        for _ in range(steps):
-            speed = speed + 0.5 * step * to_slope
-            to = to + step * speed
-            to_value, to_slope = self.look(to)
-            speed = speed + 0.5 * step * to_slope
-        gain = to_value - 0.5 * (speed**2).sum(axis=1) - energy
+        # A trajectory that meets a cliff may leave the range of floats: it is refused.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(steps):
+                speed = speed + 0.5 * step * to_slope
+                to = to + step * speed
+                to_value, to_slope = self.look(to)
+                speed = speed + 0.5 * step * to_slope
+            gain = to_value - 0.5 * (speed**2).sum(axis=1) - energy
         chance = np.exp(np.minimum(np.where(np.isfinite(gain), gain, -np.inf), 0.0))
         taken = self._random.random(len(place)) < chance
         row = taken[:, None]

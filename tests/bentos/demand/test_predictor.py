@@ -196,7 +196,7 @@ class TestRefusals:
         self, promoted: DemandPredictor
     ) -> None:
         said = refusal(promoted, series="s1", regressors={"promo": [0.0] * 6, "prmo": [0.0] * 6})
-        assert "regressors.prmo is not a regressor of this model: Did you mean 'promo'" in said
+        assert "regressors.prmo is not a regressor of this model: did you mean 'promo'" in said
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None])
     def test_a_regressor_that_is_no_number_is_refused(

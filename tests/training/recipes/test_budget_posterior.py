@@ -58,6 +58,12 @@ class TestSample:
         best = best_point(density, np.random.default_rng(2), starts=2)
         assert best == pytest.approx(density.mean, abs=1e-3)
 
+    def test_a_trajectory_that_leaves_the_range_of_floats_is_refused(self) -> None:
+        found = sample(_Cliff(), np.zeros(2), np.random.default_rng(2), draws=400)
+        assert np.isfinite(found.points).all()
+        assert np.abs(found.points).max() < 3.5
+        assert found.acceptance > 0.5
+
     def test_the_same_seed_gives_the_same_draws(self) -> None:
         density = posterior()
         best = best_point(density, np.random.default_rng(2), starts=2)
@@ -107,3 +113,15 @@ class TestBase:
         short = base_columns(spec, whole.times[:100], events[:100])
         long = base_columns(spec, whole.times, events)
         assert (long[:100] == short).all()
+
+
+class _Cliff:
+    """Flat as a normal up to 3, and then so steep that a step beyond goes out of all numbers."""
+
+    centre, precision = np.zeros(2), np.eye(2) * 1e-2
+
+    def __call__(self, points: Floats) -> tuple[Floats, Floats]:
+        beyond = np.maximum(np.abs(points) - 3.0, 0.0)
+        fall = beyond**9 * 1e30
+        slope = -points - np.sign(points) * 9e30 * beyond**8
+        return -(0.5 * points**2 + fall).sum(axis=1), slope
