@@ -14,8 +14,8 @@ class Forest:
     """Trees that isolate rows by random cuts (Liu, Ting & Zhou 2008).
 
     The score is ``2 ** (-mean path / norm)``, 0 to 1: high for a row that few cuts isolate. The
-    paths stand in the leaves of a LightGBM model whose raw score is the exponent: walking two
-    hundred trees takes its library ten microseconds.
+    paths stand in the leaves of a LightGBM model whose raw score is the exponent: its library walks
+    two hundred trees in 20 to 26 microseconds, where numpy took 88.
 
     Parameters
     ----------
