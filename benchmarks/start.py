@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,9 +109,10 @@ def _serving_rss_mib(pid: int) -> float:
     """Largest resident memory among the processes that serve the platform."""
     sizes = []
     for process in psutil.Process(pid).children(recursive=True):
-        command = " ".join(process.cmdline())
-        if "services.platform:Platform" in command and "worker" in command:
-            sizes.append(process.memory_info().rss / 2**20)
+        with suppress(psutil.NoSuchProcess):  # a training that has just ended, say
+            command = " ".join(process.cmdline())
+            if "services.platform:Platform" in command and "worker" in command:
+                sizes.append(process.memory_info().rss / 2**20)
     return max(sizes)
 
 
