@@ -16,7 +16,6 @@ import re
 import secrets
 import time
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from core import clock
 from core.errors import ConfigError
 from core.logs import get_logger
 from core.refusals import AccessDenied
+from services.access.caller import Caller
 from services.durable import replace_file
 
 FILE = "access.json"
@@ -60,22 +60,6 @@ class AccessFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: tuple[KeyRecord, ...]
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks.
-
-    Parameters
-    ----------
-    key_id
-        Public id of the key.
-    name
-        Name that was given to it.
-    """
-
-    key_id: str
-    name: str
 
 
 def create_admin_key(home: Path, *, name: str = "admin") -> str:
