@@ -8,7 +8,6 @@ tells of all; they start from nothing with the server.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -23,6 +22,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bentos.release import Release
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
@@ -122,9 +123,10 @@ class Metrics:
         """Count a request that a limit refused."""
         self._limited.labels(limit, tier).inc()
 
-    def batch_sizes(self, model: str) -> Callable[[int], None]:
-        """Give what takes the size of each batch of a model."""
-        return self._by_model[model].observe
+    def computed(self, release: Release, rows: int) -> None:
+        """Count single rows that were computed together."""
+        self._by_model[release.model].observe(rows)
+        self._outcome(release.model, release.version, "answered").inc(rows)
 
     def page(self, *, waiting: dict[str, int], under_way: int) -> bytes:
         """Give all counts in Prometheus' text form.
