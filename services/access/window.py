@@ -109,7 +109,7 @@ class WindowStorage(Storage, MovingWindowSupport):
         Parameters
         ----------
         key
-            Whose window.
+            Whose window; a window of another length needs another key.
         limit
             Most that a window holds.
         expiry
@@ -126,7 +126,7 @@ class WindowStorage(Storage, MovingWindowSupport):
         now_s = time.monotonic()
         slot = int(now_s * SLOTS / expiry)
         with self._lock:
-            window = self._window(f"{key}/{expiry}", now_s, expiry, slot)
+            window = self._window(key, now_s, expiry, slot)
             granted = window.total + amount <= limit
             if granted:
                 window.take(slot, amount)
