@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
@@ -41,6 +42,7 @@ class Runtime:
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
+        self.home = Path()
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
@@ -104,6 +106,7 @@ class Runtime:
         """
         settings = settings or load_settings()
         configure_logs(settings.log_level)
+        self.home = settings.home
         self.platform = read_platform_config(settings)
         self._keys = KeyStore(settings.home / FILE)
         access = self.platform.access
