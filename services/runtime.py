@@ -11,12 +11,14 @@ from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
 from core.config import PlatformConfig
+from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
 from core.settings import Settings, load_settings
 from services.access.keys import FILE, KeyStore
-from services.access.limits import Limiter, LocalStore
+from services.access.limits import Limiter, LocalStore, Store
 from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
+from services.access.shared import SharedStore
 from services.access.window import WindowStorage
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
@@ -117,7 +119,7 @@ class Runtime:
         )
         self._limiter = Limiter(
             self.platform.tiers,
-            store=LocalStore(WindowStorage()),
+            store=self._store(settings),
             bursts=WindowStorage(),
             address_requests=access.address_requests_per_minute,
         )
@@ -132,6 +134,29 @@ class Runtime:
         # collector would walk them forty times.
         gc.set_threshold(50_000, 20, 100)
         get_logger(__name__).info("serving", releases=[list(v[:2]) for v in self.holder.versions])
+
+    def _store(self, settings: Settings) -> Store:
+        """Give where the limits are counted.
+
+        Raises
+        ------
+        ConfigError
+            Several processes would each count for themselves.
+        """
+        local = LocalStore(WindowStorage())
+        if settings.limits_address is not None:
+            return SharedStore(
+                settings.limits_address,
+                local=local,
+                processes=settings.workers,
+                alarm=self.metrics.limiter_degraded.set,
+            )
+        if settings.workers > 1:
+            raise ConfigError(
+                f"SEPTET_WORKERS={settings.workers}, and each process would count the limits for "
+                "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
+            )
+        return local
 
     def stop(self) -> None:
         """Stop following, and write what waits."""
