@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from core.access_config import AccessConfig
 from core.document import read_document
 from core.errors import ConfigError, nearest
 
@@ -320,6 +321,7 @@ class PlatformConfig(_Frozen):
 
     limits: Limits = Limits()
     releases: Releases = Releases()
+    access: AccessConfig = AccessConfig()
 
 
 def load_model_config(path: Path) -> ModelConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from core.errors import FieldProblem, NotFound, SeptetError
+from core.errors import ContractError, FieldProblem, NotFound, SeptetError
 
 
 class RequestError(SeptetError):
@@ -51,6 +51,22 @@ class QueryInvalid(RequestError):
     def __init__(self, name: str, fault: str, allowed: str) -> None:
         problem = FieldProblem(f"?{name[:80]}", fault, allowed)
         super().__init__(f"?{name[:80]} {fault}; {allowed}.", problems=[problem])
+
+
+class FieldsInvalid(ContractError):
+    """Fields of a body or of a command are wrong.
+
+    Parameters
+    ----------
+    problems
+        At least one fault.
+    """
+
+    title = "Some fields are wrong"
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        several = f"{len(problems)} fields are wrong, the first: " if len(problems) > 1 else ""
+        super().__init__(f"{several}{problems[0]}", problems=problems)
 
 
 class BodyTooLarge(RequestError):
@@ -126,6 +142,55 @@ class AccessDenied(SeptetError):
     def headers(self) -> Mapping[str, str]:
         """The challenge; Basic lets a browser ask for the key (as the password)."""
         return {"WWW-Authenticate": 'Basic realm="Septet: any name, the API key as password"'}
+
+
+class Forbidden(SeptetError):
+    """The key opens the platform, but not this."""
+
+    status = 403
+    title = "The key does not open this"
+
+
+class RoleTooLow(Forbidden):
+    """The role of the key may not do this.
+
+    Parameters
+    ----------
+    held
+        The role of the key.
+    needed
+        The least role that may; nothing when no role may.
+    """
+
+    title = "The role is not enough"
+
+    def __init__(self, held: str, needed: str | None) -> None:
+        self.held, self.needed = held, needed
+        need = f"this needs {needed}" if needed else "this is open to no role"
+        super().__init__(
+            f"The key has the role {held}; {need}. Ask an admin for a key that may do it."
+        )
+
+
+class ModelOutOfScope(Forbidden):
+    """The key may not ask this model.
+
+    Parameters
+    ----------
+    model
+        The model asked for.
+    allowed
+        The models that the key may ask.
+    """
+
+    title = "The model is out of the key's scope"
+
+    def __init__(self, model: str, allowed: Sequence[str]) -> None:
+        self.model, self.allowed = model, tuple(allowed)
+        super().__init__(
+            f"The key does not open {model[:80]!r}, only {', '.join(allowed)}. Ask an admin for a "
+            "key with this model."
+        )
 
 
 class PathUnknown(NotFound):

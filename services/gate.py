@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from bentos.border import Border, Headers
 from core.refusals import NotReady
+from services.access.caller import CALLER
+from services.access.rules import authorize, find_route, rule_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Scope
@@ -37,9 +39,18 @@ class Gate(Border):
         """Check the key, or the readiness that a probe asks for."""
         path = scope["path"]
         if path not in OPEN_PATHS:
-            self._runtime.keys.identify(key_of(scope["method"], headers))
+            self._authorize(scope, headers)
         elif path == READY_PATH and not self._runtime.is_ready:
             raise NotReady(self._runtime.holder.models)
+
+    def _authorize(self, scope: Scope, headers: Headers) -> None:
+        """Find out who asks, and whether the caller may ask this."""
+        method = scope["method"]
+        address = scope["client"][0] if scope.get("client") else None
+        caller = self._runtime.keys.identify(key_of(method, headers), address)
+        scope[CALLER] = caller
+        template, model = find_route(method, scope["path"])
+        authorize(caller, rule_of(method, template), model)
 
 
 def key_of(method: str, headers: Headers) -> str:

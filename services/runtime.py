@@ -12,7 +12,10 @@ from bentos.predictor import Predictor
 from core.config import PlatformConfig
 from core.logs import configure_logs, get_logger
 from core.settings import Settings, load_settings
-from services.access.keys import FILE, KeyStore
+from services.access.keys import KeyStore
+from services.records import Records
+
+_NOT_STARTED = "the runtime is used before it is started"
 
 
 class Runtime:
@@ -34,7 +37,21 @@ class Runtime:
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
+        self._records: Records | None = None
         self._keys: KeyStore | None = None
+
+    @property
+    def records(self) -> Records:
+        """The database of keys and audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._records is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._records
 
     @property
     def keys(self) -> KeyStore:
@@ -46,7 +63,7 @@ class Runtime:
             The process was not started.
         """
         if self._keys is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._keys
 
     @property
@@ -70,7 +87,9 @@ class Runtime:
         settings = settings or load_settings()
         configure_logs(settings.log_level)
         self.platform = read_platform_config(settings)
-        self._keys = KeyStore(settings.home / FILE)
+        self._records = Records(settings.records_url)
+        self._keys = KeyStore(self._records, config=self.platform.access)
+        self._keys.start()
         self.holder.start(settings.releases, poll_seconds=self.platform.releases.poll_seconds)
         # What was loaded until here lives as long as the process: the collector need not walk it,
         # which was seen to stall requests by more than 100 ms.
@@ -81,3 +100,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop following."""
         self.holder.stop()
+        if self._keys is not None:
+            self._keys.stop()
+        if self._records is not None:
+            self._records.close()

@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network
 
+# Under which name the gate puts the caller into a request's scope.
+CALLER = "septet.caller"
+
 
 class Role(IntEnum):
     """What a caller may do; each role may do what the ones before it may.

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.settings import Settings
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate

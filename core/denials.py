@@ -1,0 +1,140 @@
+"""Errors about keys and the records they stand in; the tree is drawn in ``core.errors``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+
+from core.errors import NotFound, SeptetError
+
+
+class LockedOut(SeptetError):
+    """Too many keys that do not open came from one network.
+
+    Parameters
+    ----------
+    network
+        The network, as it was locked.
+    wait_seconds
+        Seconds until its failures are answered again.
+    """
+
+    status = 429
+    title = "Too many keys that do not open"
+
+    def __init__(self, network: str, wait_seconds: float) -> None:
+        self.wait_seconds = max(1, ceil(wait_seconds))
+        super().__init__(
+            f"Too many requests with a key that does not open came from {network}. Correct the "
+            f"key, and ask again in {self.wait_seconds} seconds; keys that open are still let in."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": str(self.wait_seconds)}
+
+
+class KeyUnknown(NotFound):
+    """No key has that id.
+
+    Parameters
+    ----------
+    key_id
+        The id asked for.
+    """
+
+    title = "No such key"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"There is no key {key_id[:80]!r}. The id is the part between `sep_live_` and the next "
+            "`_`; `septet keys list` and GET /api/keys show all of them."
+        )
+
+
+class KeyClosed(SeptetError):
+    """The key was revoked or has expired, and cannot be given another secret.
+
+    Parameters
+    ----------
+    key_id
+        Its id.
+    state
+        ``revoked`` or ``expired``.
+    """
+
+    status = 409
+    title = "The key does not open any more"
+
+    def __init__(self, key_id: str, state: str) -> None:
+        super().__init__(f"The key {key_id} is {state} and stays so. Create a new key instead.")
+
+
+class LastAdminKey(SeptetError):
+    """The only key that may manage keys would go.
+
+    Parameters
+    ----------
+    key_id
+        Its id.
+    """
+
+    status = 409
+    title = "The last admin key stays"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"{key_id} is the last key with the role admin that opens. Create another one first, "
+            "or rotate this one: that gives it a new secret."
+        )
+
+
+class RecordsDown(SeptetError):
+    """The database of the records does not answer.
+
+    Parameters
+    ----------
+    address
+        Its address, without the password.
+    fault
+        What the driver met.
+    """
+
+    status = 503
+    title = "The records cannot be read"
+
+    def __init__(self, address: str, fault: str) -> None:
+        super().__init__(
+            f"The records in {address} cannot be reached ({fault}). Check that the database runs "
+            "and that SEPTET_RECORDS_ADDRESS is right; keys that were read before go on opening."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "5"}
+
+
+class RecordsBehind(SeptetError):
+    """The database has not the tables that this version works with.
+
+    Parameters
+    ----------
+    address
+        Its address, without the password.
+    found
+        The revision of its tables; nothing when it has none.
+    wanted
+        The revision that this version needs.
+    """
+
+    status = 503
+    title = "The records are not migrated"
+
+    def __init__(self, address: str, found: str | None, wanted: str) -> None:
+        state = f"are at revision {found}" if found else "have no tables yet"
+        super().__init__(
+            f"The records in {address} {state}; this version needs revision {wanted}. Run `septet "
+            "migrate`; a running platform takes notice within seconds."
+        )
