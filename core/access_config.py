@@ -38,8 +38,8 @@ class LockoutConfig(_Frozen):
         return self
 
 
-class AccessConfig(_Frozen):
-    """How keys are followed and failures are met."""
+class KeysConfig(_Frozen):
+    """How keys are followed, and how much of the audit may wait."""
 
     poll_seconds: float = Field(
         default=1.0, gt=0, le=2, description="Serving processes ask for changed keys this often."
@@ -47,4 +47,3 @@ class AccessConfig(_Frozen):
     audit_queue: int = Field(
         default=1000, ge=1, le=100_000, description="Audit entries that wait at most."
     )
-    lockout: LockoutConfig = LockoutConfig()

@@ -2,10 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 from core.errors import NotFound, SeptetError
+
+
+class Forbidden(SeptetError):
+    """The key opens the platform, but not this."""
+
+    status = 403
+    title = "The key does not open this"
+
+
+class RoleTooLow(Forbidden):
+    """The role of the key may not do this.
+
+    Parameters
+    ----------
+    held
+        The role of the key.
+    needed
+        The least role that may; nothing when no role may.
+    """
+
+    title = "The role is not enough"
+
+    def __init__(self, held: str, needed: str | None) -> None:
+        self.held, self.needed = held, needed
+        need = f"this needs {needed}" if needed else "this is open to no role"
+        super().__init__(
+            f"The key has the role {held}; {need}. Ask an admin for a key that may do it."
+        )
+
+
+class ModelOutOfScope(Forbidden):
+    """The key may not ask this model.
+
+    Parameters
+    ----------
+    model
+        The model asked for.
+    allowed
+        The models that the key may ask.
+    """
+
+    title = "The model is out of the key's scope"
+
+    def __init__(self, model: str, allowed: Sequence[str]) -> None:
+        self.model, self.allowed = model, tuple(allowed)
+        super().__init__(
+            f"The key does not open {model[:80]!r}, only {', '.join(allowed)}. Ask an admin for a "
+            "key with this model."
+        )
 
 
 class LockedOut(SeptetError):

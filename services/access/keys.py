@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import sqlalchemy as sa
 
 from core import clock
-from core.access_config import AccessConfig
+from core.access_config import LockoutConfig
 from core.errors import SeptetError
 from core.logs import get_logger
 from core.refusals import AccessDenied
@@ -89,8 +89,10 @@ class KeyStore:
     ----------
     records
         The database.
-    config
-        How often to look, and when to lock a network out.
+    poll_seconds
+        How often to look for changes.
+    lockout
+        When to lock a network out.
     on_lock
         Told the network and the seconds when one is locked out.
     now_s
@@ -101,13 +103,14 @@ class KeyStore:
         self,
         records: Records,
         *,
-        config: AccessConfig | None = None,
+        poll_seconds: float = 1.0,
+        lockout: LockoutConfig | None = None,
         on_lock: Callable[[str, float], None] | None = None,
         now_s: Callable[[], float] = clock.now_s,
     ) -> None:
         self._records = records
-        self._config = config or AccessConfig()
-        self._lockout = Lockout(self._config.lockout, on_lock=on_lock)
+        self._poll_seconds = poll_seconds
+        self._lockout = Lockout(lockout or LockoutConfig(), on_lock=on_lock)
         self._now_s = now_s
         self._held: dict[str, _Held] = {}
         self._revision: int | None = None
@@ -197,7 +200,7 @@ class KeyStore:
         return True
 
     def _follow(self) -> None:
-        while not self._stop.wait(self._config.poll_seconds):
+        while not self._stop.wait(self._poll_seconds):
             self.refresh()
 
     def _alarm(self, reason: str) -> None:
@@ -217,7 +220,10 @@ class KeyStore:
             # A counter that went back means that the records were put back from a copy.
             anew = self._revision is None or newest < self._revision
             changed = _changed(connection, since=-1 if anew else self._revision or 0)
-        self._held = changed if anew else {**self._held, **changed}
+        if anew:
+            self._held = changed
+        else:
+            self._held.update(changed)
         self._revision = newest
         return len(changed)
 

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-Address = IPv4Address | IPv6Address
+from services.access.origin import network_of, parse_address
+
 Network = IPv4Network | IPv6Network
 
-# What one IPv6 customer has at least: locking less would lock nobody.
-_IPV6_PREFIX = 64
-
-
-def read_address(text: str | None) -> Address | None:
-    """Read an address; nothing when it is none.
-
-    An IPv4 address in IPv6's dress (``::ffff:192.0.2.1``) is the IPv4 address that it stands for,
-    so that a socket that listens on both does not change what a network means.
-
-    Parameters
-    ----------
-    text
-        As the server gave it.
-    """
-    try:
-        address = ip_address(text or "")
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+_IPV4 = 4
 
 
 def is_inside(address: str | None, networks: Sequence[Network]) -> bool:
@@ -42,7 +23,7 @@ def is_inside(address: str | None, networks: Sequence[Network]) -> bool:
     networks
         At least one.
     """
-    read = read_address(address)
+    read = parse_address(address or "")
     return read is not None and any(
         read.version == network.version and read in network for network in networks
     )
@@ -62,12 +43,10 @@ def shared_network(address: str | None) -> str:
     str
         The address itself for IPv4, its /64 for IPv6; ``an unknown address`` for anything else.
     """
-    read = read_address(address)
-    if read is None:
+    network = network_of(address or "")
+    if network is None:
         return "an unknown address"
-    if isinstance(read, IPv6Address):
-        return str(ip_network((int(read), _IPV6_PREFIX), strict=False))
-    return str(read)
+    return str(network.network_address if network.version == _IPV4 else network)
 
 
 @lru_cache(maxsize=1024)

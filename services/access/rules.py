@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from core.refusals import ModelOutOfScope, RoleTooLow
+from core.denials import ModelOutOfScope, RoleTooLow
 from services.access.caller import Role
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ class Rule:
 
 _READ = Rule(Role.VIEWER)
 _READ_MODEL = Rule(Role.VIEWER, is_scoped=True)
-_PREDICT = Rule(Role.ANALYST, is_scoped=True)
+PREDICT = Rule(Role.ANALYST, is_scoped=True)
 SHUT = Rule(None)
 
 # Method and template of each route; HEAD goes with GET.
 RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
     {
-        ("POST", "/api/{model}"): _PREDICT,
-        ("POST", "/api/{model}/batch"): _PREDICT,
+        ("POST", "/api/{model}"): PREDICT,
+        ("POST", "/api/{model}/batch"): PREDICT,
         ("GET", "/models"): _READ,
         ("GET", "/models/{model}/info"): _READ_MODEL,
         ("GET", "/models/{model}/health"): _READ_MODEL,
@@ -53,8 +53,8 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("GET", "/docs/start.js"): _READ,
         ("GET", "/docs/files/{path:path}"): _READ,
         ("GET", "/openapi.json"): _READ,
-        # What BentoML answers beside our app.
         ("GET", "/metrics"): _READ,
+        # What BentoML answers beside our app.
         ("GET", "/docs.json"): _READ,
         ("GET", "/schema.json"): _READ,
         ("GET", "/healthz"): _READ,

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from core import clock
-from core.access_config import AccessConfig, LockoutConfig
+from core.access_config import LockoutConfig
 from core.denials import LockedOut
 from core.refusals import AccessDenied
 from services.access.caller import Role
@@ -171,8 +171,8 @@ class TestLockout:
     ) -> None:
         key = make_key()
         locked: list[tuple[str, float]] = []
-        config = AccessConfig(lockout=LockoutConfig(failures=3))
-        store = KeyStore(records, config=config, on_lock=lambda *lock: locked.append(lock))
+        config = LockoutConfig(failures=3)
+        store = KeyStore(records, lockout=config, on_lock=lambda *lock: locked.append(lock))
         store.refresh()
         wrong = new_key(id_of(key))
         for _ in range(2):
@@ -187,8 +187,8 @@ class TestLockout:
             store.identify(wrong, "192.0.2.2")
 
     def test_a_request_without_a_key_is_no_failure(self, records: Records) -> None:
-        config = AccessConfig(lockout=LockoutConfig(failures=1))
-        store = KeyStore(records, config=config)
+        config = LockoutConfig(failures=1)
+        store = KeyStore(records, lockout=config)
         for _ in range(3):
             with pytest.raises(AccessDenied, match="No API key was sent"):
                 store.identify("", "192.0.2.1")
@@ -236,7 +236,7 @@ class TestFollowing:
     ) -> None:
         make_key()
         key = make_key()
-        store = KeyStore(records, config=AccessConfig(poll_seconds=0.05))
+        store = KeyStore(records, poll_seconds=0.05)
         store.start()
         try:
             assert store.identify(key).role is Role.ADMIN

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.routing import Mount, compile_path
 
-from core.refusals import ModelOutOfScope, RoleTooLow
+from core.denials import ModelOutOfScope, RoleTooLow
 from services.access.caller import Caller, Role
 from services.access.rules import RULES, SHUT, Rule, authorize, find_route, rule_of
 from services.app import create_app
@@ -16,7 +16,7 @@ from services.docs import docs_files
 from services.runtime import Runtime
 
 # What BentoML answers beside our app.
-FOREIGN = {"/metrics", "/docs.json", "/schema.json", "/healthz", "/static_content/{path:path}"}
+FOREIGN = {"/docs.json", "/schema.json", "/healthz", "/static_content/{path:path}"}
 ROUTES = [
     (f"{route.path}/{{path:path}}", {"GET", "HEAD"})
     if isinstance(route.original_route, Mount)
