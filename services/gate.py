@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from bentos.border import WITH_BODY, Border, replay
 from bentos.reply import Headers, Reply
+from core.denials import Forbidden
 from core.refusals import NotReady
-from services.access.caller import CALLER
+from services.access.audit import REFUSED, Actor, Entry
+from services.access.caller import ADDRESS, CALLER
 from services.access.rules import PREDICT, authorize, find_route, rule_of
 from services.places import NOWHERE, Place, Places
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 READY_PATH = "/readyz"
 PLACE = "septet.place"
-ADDRESS = "septet.address"
 
 
 class Gate(Border):
@@ -91,12 +92,26 @@ class Gate(Border):
 
     def _authorize(self, reply: Reply, caller: Caller, place: Place) -> None:
         """Refuse what the caller's role or the scope of its key does not open."""
-        if place.handler is not None:
-            authorize(caller, PREDICT, place.model)
-            return
         method, path = reply.scope["method"], reply.scope["path"]
-        template, model = find_route(method, path)
-        authorize(caller, rule_of(method, template), model)
+        if place.handler is not None:
+            template, rule, model = place.template, PREDICT, place.model
+        else:
+            found, model = find_route(method, path)
+            template, rule = found or "", rule_of(method, found)
+        try:
+            authorize(caller, rule, model)
+        except Forbidden as error:
+            actor = Actor.of(
+                caller,
+                address=reply.scope.get(ADDRESS),
+                request_id=reply.request_id.decode(),
+            )
+            detail = {"reason": error.code, "model": model}
+            entry = Entry(
+                actor, "request.refused", f"{method} {template}", outcome=REFUSED, detail=detail
+            )
+            self._runtime.audit.record(entry)
+            raise
 
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
         """Take the body, and answer: from here, or by the app."""

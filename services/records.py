@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     IntegrityError,
     NoSuchModuleError,
@@ -218,14 +219,14 @@ class Records:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn what the driver raises into our errors; a broken constraint is the caller's own."""
+        """Turn what the driver raises into our errors; what the caller wrote wrong is its own."""
         if self.file is not None and not self.file.exists():
             raise RecordsBehind(self.address, None, REVISION)
         try:
             yield
         except sqlite3.Error as error:
             raise RecordsDown(self.address, str(error)) from error
-        except IntegrityError:
+        except (IntegrityError, DataError):
             raise
         except SQLAlchemyError as error:
             reason = _first_line(error)

@@ -12,10 +12,12 @@ from bentos.predictor import Predictor
 from core.config import PlatformConfig
 from core.logs import configure_logs, get_logger
 from core.settings import Settings, load_settings
+from services.access.audit import Actor, Entry
 from services.access.keys import KeyStore
 from services.access.limits import Limiter, LocalStore
 from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
+from services.access.recorder import AuditRecorder
 from services.access.window import WindowStorage
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
@@ -50,6 +52,7 @@ class Runtime:
         self.access_log = AccessLog(Lines())
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
+        self._audit: AuditRecorder | None = None
         self._desks: dict[str, Desk] = {}
 
     @property
@@ -64,6 +67,19 @@ class Runtime:
         if self._records is None:
             raise RuntimeError(_NOT_STARTED)
         return self._records
+
+    @property
+    def audit(self) -> AuditRecorder:
+        """Takes what is to stand in the audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._audit is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._audit
 
     @property
     def keys(self) -> KeyStore:
@@ -125,8 +141,13 @@ class Runtime:
         self.platform = read_platform_config(settings)
         self._records = Records(settings.records_url)
         access = self.platform.access
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
         self._keys = KeyStore(
-            self._records, poll_seconds=access.keys.poll_seconds, lockout=access.lockout
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
         )
         self._keys.start()
         self.origin = Origin(
@@ -154,6 +175,14 @@ class Runtime:
         self.holder.stop()
         if self._keys is not None:
             self._keys.stop()
+        if self._audit is not None:
+            self._audit.stop()
         if self._records is not None:
             self._records.close()
+
+    def _note_lock(self, network: str, seconds: float) -> None:
+        """Put a lock-out into the audit."""
+        detail = {"seconds": seconds}
+        entry = Entry(Actor("septet", address=network), "network.locked", network, detail=detail)
+        self.audit.record(entry)
         self.access_log.lines.stop()

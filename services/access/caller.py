@@ -8,8 +8,9 @@ from datetime import datetime
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network
 
-# Under which name the gate puts the caller into a request's scope.
+# Under which names the gate puts the caller, and where it called from, into a request's scope.
 CALLER = "septet.caller"
+ADDRESS = "septet.address"
 
 
 class Role(IntEnum):

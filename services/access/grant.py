@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from bentos.catalog import CATALOG
-from core.errors import nearest
+from core.errors import FieldProblem, nearest
+from core.refusals import FieldsInvalid
 from services.access.caller import Role
 from services.records import KEYS
 
@@ -93,6 +94,27 @@ class Grant(BaseModel):
         description="When it stops to open, with its zone; null means never.",
         examples=["2030-01-01T00:00:00Z"],
     )
+
+
+def require_tier(grant: Grant, tiers: Collection[str]) -> None:
+    """Refuse a tier that the platform does not know.
+
+    Parameters
+    ----------
+    grant
+        What is asked for.
+    tiers
+        Names of the tiers in ``platform.yaml``.
+
+    Raises
+    ------
+    FieldsInvalid
+        It is none of them.
+    """
+    if grant.tier not in tiers:
+        known = sorted(tiers)
+        allowed = f"one of {', '.join(known)} is allowed.{nearest(grant.tier, known)}"
+        raise FieldsInvalid([FieldProblem("tier", f"is the text {grant.tier!r}", allowed)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,10 @@ class KeyStore:
         self._revision: int | None = None
         self._read_at_s: float | None = None
         self._is_down = False
-        self._stop = threading.Event()
+        # One look at a time: the older of two would put back what the newer one changed.
+        self._looking = threading.Lock()
+        self._look_now = threading.Event()
+        self._is_stopping = False
         self._thread: threading.Thread | None = None
         self._log = get_logger(__name__)
 
@@ -143,7 +146,8 @@ class KeyStore:
 
     def stop(self) -> None:
         """Stop following; the keys that are held go on opening."""
-        self._stop.set()
+        self._is_stopping = True
+        self._look_now.set()
         if self._thread is not None:
             self._thread.join(timeout=STOP_SECONDS)
 
@@ -175,6 +179,10 @@ class KeyStore:
             return held.caller
         return self._look_closer(key, held, digest, address)
 
+    def look_soon(self) -> None:
+        """Look for changes now rather than at the next turn; returns at once."""
+        self._look_now.set()
+
     def refresh(self) -> bool:
         """Ask the records for what changed.
 
@@ -184,7 +192,8 @@ class KeyStore:
             Whether they answered.
         """
         try:
-            changed = self._read()
+            with self._looking:
+                changed = self._read()
         except SeptetError as error:
             self._alarm(error.detail)
             return False
@@ -200,8 +209,11 @@ class KeyStore:
         return True
 
     def _follow(self) -> None:
-        while not self._stop.wait(self._poll_seconds):
-            self.refresh()
+        while not self._is_stopping:
+            self._look_now.wait(self._poll_seconds)
+            self._look_now.clear()
+            if not self._is_stopping:
+                self.refresh()
 
     def _alarm(self, reason: str) -> None:
         """Say once that the keys are not followed any more."""

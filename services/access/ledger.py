@@ -20,7 +20,7 @@ from core.refusals import FieldsInvalid
 from services.access.audit import UNCHANGED, Actor, Entry, write_entries
 from services.access.caller import Role
 from services.access.grant import Grant, KeyRecord, is_open
-from services.access.secret import digest_of, new_id, new_key
+from services.access.secret import digest_of, is_id, new_id, new_key
 from services.records import KEYS, KEYS_COUNTER, Records, next_revision
 
 if TYPE_CHECKING:
@@ -257,7 +257,9 @@ def _iso(at: datetime | None) -> str | None:
 
 def _row(connection: Connection, key_id: str) -> Row[Any]:
     """Read the row of a key."""
-    row = connection.execute(sa.select(KEYS).where(KEYS.c.id == key_id)).one_or_none()
+    # What is no id is not asked for: PostgreSQL refuses some texts as a whole.
+    found = sa.select(KEYS).where(KEYS.c.id == key_id)
+    row = connection.execute(found).one_or_none() if is_id(key_id) else None
     if row is None:
         raise KeyUnknown(key_id)
     return row

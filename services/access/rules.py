@@ -38,6 +38,7 @@ class Rule:
 _READ = Rule(Role.VIEWER)
 _READ_MODEL = Rule(Role.VIEWER, is_scoped=True)
 PREDICT = Rule(Role.ANALYST, is_scoped=True)
+_ADMIN = Rule(Role.ADMIN)
 SHUT = Rule(None)
 
 # Method and template of each route; HEAD goes with GET.
@@ -48,6 +49,12 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("GET", "/models"): _READ,
         ("GET", "/models/{model}/info"): _READ_MODEL,
         ("GET", "/models/{model}/health"): _READ_MODEL,
+        ("GET", "/api/keys"): _ADMIN,
+        ("POST", "/api/keys"): _ADMIN,
+        ("GET", "/api/keys/{key_id}"): _ADMIN,
+        ("DELETE", "/api/keys/{key_id}"): _ADMIN,
+        ("POST", "/api/keys/{key_id}/rotate"): _ADMIN,
+        ("GET", "/api/audit"): _ADMIN,
         ("GET", "/"): _READ,
         ("GET", "/docs"): _READ,
         ("GET", "/docs/start.js"): _READ,

@@ -22,6 +22,7 @@ _SECRET_BYTES = 32
 _SECRET_LENGTH = 43  # base-62 digits that hold 32 bytes
 _CHECK_LENGTH = 6  # base-62 digits that hold 32 bits
 KEY_LENGTH = ID_END + 1 + _SECRET_LENGTH + _CHECK_LENGTH
+_ID = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}")
 _KEY = re.compile(
     rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECK_LENGTH}}}"
 )
@@ -30,6 +31,11 @@ _KEY = re.compile(
 def new_id() -> str:
     """Make a public id."""
     return "".join(secrets.choice(_DIGITS) for _ in range(ID_LENGTH))
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text has the form of a public id."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_key(key_id: str) -> str:

@@ -91,6 +91,7 @@ def test_what_has_no_rule_is_open_to_nobody(role: Role) -> None:
 
 
 def test_a_method_that_a_route_has_not_is_held_to_the_strictest_of_its_rules() -> None:
+    assert rule_of("PUT", "/api/keys") == Rule(Role.ADMIN)
     assert rule_of("GET", "/api/{model}") == Rule(Role.ANALYST, is_scoped=True)
     assert rule_of("PUT", "/models") == Rule(Role.VIEWER)
 
