@@ -139,7 +139,27 @@ class LastAdminKey(SeptetError):
         )
 
 
-class RecordsDown(SeptetError):
+class RecordsUnavailable(SeptetError):
+    """The records cannot be worked with now; callers are not told where they are."""
+
+    status = 503
+    title = "The records are not available"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "5"}
+
+    def to_problem(self, *, instance: str | None = None) -> dict[str, object]:
+        """Give the problem document, without the address and what the driver said."""
+        return super().to_problem(instance=instance) | {
+            "detail": "The database of keys and audit is not available; the reason stands in the "
+            "server's log, and `septet migrate` names it. Try again in some seconds; predictions "
+            "go on."
+        }
+
+
+class RecordsDown(RecordsUnavailable):
     """The database of the records does not answer.
 
     Parameters
@@ -150,7 +170,6 @@ class RecordsDown(SeptetError):
         What the driver met.
     """
 
-    status = 503
     title = "The records cannot be read"
 
     def __init__(self, address: str, fault: str) -> None:
@@ -159,13 +178,8 @@ class RecordsDown(SeptetError):
             "and that SEPTET_RECORDS_ADDRESS is right; keys that were read before go on opening."
         )
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """When to ask again."""
-        return {"Retry-After": "5"}
 
-
-class RecordsBehind(SeptetError):
+class RecordsBehind(RecordsUnavailable):
     """The database has not the tables that this version works with.
 
     Parameters
@@ -178,7 +192,6 @@ class RecordsBehind(SeptetError):
         The revision that this version needs.
     """
 
-    status = 503
     title = "The records are not migrated"
 
     def __init__(self, address: str, found: str | None, wanted: str) -> None:

@@ -44,8 +44,9 @@
     ├── SourceError                   500   a table cannot be read
     ├── TrainingRefused               500   the table cannot be trained on
     ├── RegistryDown                  503   MLflow does not answer
-    ├── RecordsDown                   503   the database of keys and audit does not answer
-    ├── RecordsBehind                 503   its tables are older than this version
+    ├── RecordsUnavailable            503   the database of keys and audit
+    │   ├── RecordsDown               503
+    │   └── RecordsBehind             503   its tables are older than this version
     ├── LibraryMissing                500   a system library is not installed
     └── PortInUse                     500   another process listens there
 

@@ -15,7 +15,9 @@ from starlette.routing import Route
 from bentos.border import REQUEST_ID
 from bentos.catalog import model_name
 from bentos.problem import render
+from core.denials import RecordsUnavailable
 from core.errors import ModelUnknown, SeptetError
+from core.logs import get_logger
 from services.access.api import audit_router, keys_router
 from services.docs import docs_routes
 from services.fields import query_refusal
@@ -104,8 +106,10 @@ class OpenApiPage:
         for operations in document["paths"].values():
             for operation in operations.values():
                 # FastAPI documents its own 422, which no route of ours can give.
-                operation["responses"].pop("422", None)
-                operation["responses"] |= reading
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+                if "models" in operation["tags"]:
+                    operation["responses"] |= reading
         add_predictions(document, self._runtime.holder)
         components = document["components"]
         for unused in ("HTTPValidationError", "ValidationError"):
@@ -132,6 +136,8 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     """Answer with the problem document of one of our errors."""
     if not isinstance(error, SeptetError):
         raise error
+    if isinstance(error, RecordsUnavailable):
+        get_logger(__name__).error("records_unavailable", reason=error.detail)
     status, headers, body = render(error, instance=request.scope.get(REQUEST_ID))
     response = Response(body, status_code=status)
     response.raw_headers = headers

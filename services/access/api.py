@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 from bentos.border import BODY, REQUEST_ID
 from bentos.strict_json import read_json
 from core.denials import KeyClosed, KeyUnknown, LastAdminKey, RecordsBehind, RecordsDown
+from core.errors import SeptetError
 from core.refusals import (
     BodyTooLarge,
     ContentTypeUnsupported,
@@ -34,7 +35,7 @@ from services.access.pages import (
     Rotation,
 )
 from services.fields import Kind, read_fields
-from services.predictions.schema import responses_of
+from services.predictions.schema import EVERYWHERE, responses_of
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -175,8 +176,10 @@ def _actor(request: Request) -> Actor:
     return Actor.of(scope[CALLER], address=scope.get(ADDRESS), request_id=scope.get(REQUEST_ID))
 
 
-def _errors(*kinds: Any) -> dict[int | str, dict[str, Any]]:
-    return {int(status): found for status, found in responses_of(kinds).items()}
+def _errors(*kinds: type[SeptetError]) -> dict[int | str, dict[str, Any]]:
+    """Document what a route may refuse beside what every route may."""
+    documented = responses_of((*EVERYWHERE, *kinds))
+    return {int(status): found for status, found in documented.items()}
 
 
 def _body(kind: type[Kind]) -> dict[str, Any]:

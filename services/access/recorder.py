@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from core.denials import RecordsBehind, RecordsDown
+from core.denials import RecordsUnavailable
 from core.logs import get_logger
 from services.access.audit import Entry, write_entries
 from services.records import Records
@@ -80,12 +80,20 @@ class AuditRecorder:
         while (entry := self._waiting.get()) is not None:
             batch = [entry]
             ends = self._gather(batch)
-            while not self._try_to_write(batch):
-                if self._stop.wait(_RETRY_SECONDS):
-                    self._drop(len(batch) + self._waiting.qsize(), "the records did not answer")
-                    return
+            if not self._write_sometime(batch):
+                self._drop(len(batch) + self._waiting.qsize(), "the records did not answer")
+                return
             if ends:
                 return
+
+    def _write_sometime(self, batch: list[Entry]) -> bool:
+        """Try until a batch is dealt with; once told to stop, one last time."""
+        is_last = False
+        while not self._try_to_write(batch):
+            if is_last:
+                return False
+            is_last = self._stop.wait(_RETRY_SECONDS)
+        return True
 
     def _gather(self, batch: list[Entry]) -> bool:
         """Add what waits as well; say whether the end was among it."""
@@ -104,7 +112,7 @@ class AuditRecorder:
         try:
             with self._records.writing() as connection:
                 write_entries(connection, batch)
-        except (RecordsDown, RecordsBehind) as error:
+        except RecordsUnavailable as error:
             if not self._is_down:
                 self._log.error("audit_not_written", reason=error.detail, waiting=len(batch))
             self._is_down = True

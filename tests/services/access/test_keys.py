@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from core import clock
 from core.access_config import LockoutConfig
@@ -248,20 +249,21 @@ class TestFollowing:
 
 class TestDown:
     def test_keys_that_were_read_go_on_and_the_alarm_is_raised_once(
-        self, records: Records, make_key: Make, capsys: pytest.CaptureFixture[str]
+        self, records: Records, make_key: Make
     ) -> None:
         key = make_key()
-        store = KeyStore(records)
-        seen = [(store.refresh(), store.is_stale)]
-        rename(records, "revisions", "away")
-        seen += [(store.refresh(), store.is_stale) for _ in range(2)]
-        assert store.identify(key).role is Role.ADMIN
-        rename(records, "away", "revisions")
-        seen += [(store.refresh(), store.is_stale)]
+        with capture_logs() as logs:
+            store = KeyStore(records)
+            seen = [(store.refresh(), store.is_stale)]
+            rename(records, "revisions", "away")
+            seen += [(store.refresh(), store.is_stale) for _ in range(2)]
+            assert store.identify(key).role is Role.ADMIN
+            rename(records, "away", "revisions")
+            seen += [(store.refresh(), store.is_stale)]
         assert seen == [(True, False), (False, True), (False, True), (True, False)]
-        said = capsys.readouterr()
-        assert (said.out + said.err).count("keys_not_followed") == 1
-        assert (said.out + said.err).count("keys_followed_again") == 1
+        said = [line["event"] for line in logs if line["log_level"] != "info"]
+        assert said == ["keys_not_followed"]
+        assert [line["event"] for line in logs][-1] == "keys_followed_again"
 
     def test_a_process_that_never_read_any_opens_to_nobody(self, make_key: Make) -> None:
         key = make_key()
