@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from core.access_config import KeysConfig, LockoutConfig
 from core.document import read_document
 from core.errors import ConfigError, nearest
 
@@ -353,6 +354,8 @@ class Access(_Frozen):
     cors_origins: tuple[str, ...] = Field(
         default=(), description="Origins whose pages may call with a key."
     )
+    keys: KeysConfig = KeysConfig()
+    lockout: LockoutConfig = LockoutConfig()
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from core.errors import FieldProblem, NotFound, SeptetError
+from core.errors import ContractError, FieldProblem, NotFound, SeptetError
 
 
 class RequestError(SeptetError):
@@ -71,6 +71,22 @@ class QueryInvalid(RequestError):
     def __init__(self, name: str, fault: str, allowed: str) -> None:
         problem = FieldProblem(f"?{name[:80]}", fault, allowed)
         super().__init__(f"?{name[:80]} {fault}; {allowed}.", problems=[problem])
+
+
+class FieldsInvalid(ContractError):
+    """Fields of a body or of a command are wrong.
+
+    Parameters
+    ----------
+    problems
+        At least one fault.
+    """
+
+    title = "Some fields are wrong"
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        several = f"{len(problems)} fields are wrong, the first: " if len(problems) > 1 else ""
+        super().__init__(f"{several}{problems[0]}", problems=problems)
 
 
 class BodyTooLarge(RequestError):

@@ -14,15 +14,20 @@ from core.config import PlatformConfig
 from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
 from core.settings import Settings, load_settings
-from services.access.keys import FILE, KeyStore
+from services.access.audit import Actor, Entry
+from services.access.keys import KeyStore
 from services.access.limits import Limiter, LocalStore, Store
 from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
+from services.access.recorder import AuditRecorder
 from services.access.shared import SharedStore
 from services.access.window import WindowStorage
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.desk import Desk
+from services.records import Records
+
+_NOT_STARTED = "the runtime is used before it is started"
 
 
 class Runtime:
@@ -45,12 +50,40 @@ class Runtime:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
         self.home = Path()
+        self._records: Records | None = None
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
+        self._audit: AuditRecorder | None = None
         self._desks: dict[str, Desk] = {}
+
+    @property
+    def records(self) -> Records:
+        """The database of keys and audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._records is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._records
+
+    @property
+    def audit(self) -> AuditRecorder:
+        """Takes what is to stand in the audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._audit is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._audit
 
     @property
     def keys(self) -> KeyStore:
@@ -62,7 +95,7 @@ class Runtime:
             The process was not started.
         """
         if self._keys is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._keys
 
     @property
@@ -75,7 +108,7 @@ class Runtime:
             The process was not started.
         """
         if self._limiter is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._limiter
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
@@ -85,6 +118,7 @@ class Runtime:
 
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
+        self.metrics.records_stale.set(self.keys.is_stale)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -110,8 +144,17 @@ class Runtime:
         configure_logs(settings.log_level)
         self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._keys = KeyStore(settings.home / FILE)
+        self._records = Records(settings.records_url)
         access = self.platform.access
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -161,4 +204,16 @@ class Runtime:
     def stop(self) -> None:
         """Stop following, and write what waits."""
         self.holder.stop()
+        if self._keys is not None:
+            self._keys.stop()
+        if self._audit is not None:
+            self._audit.stop()
+        if self._records is not None:
+            self._records.close()
         self.access_log.lines.stop()
+
+    def _note_lock(self, network: str, seconds: float) -> None:
+        """Put a lock-out into the audit."""
+        detail = {"seconds": seconds}
+        entry = Entry(Actor("septet", address=network), "network.locked", network, detail=detail)
+        self.audit.record(entry)

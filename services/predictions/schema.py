@@ -12,20 +12,26 @@ from bentos.holder import Holder
 from bentos.predictor import Explanation, Flag
 from bentos.problem import MEDIA_TYPE
 from bentos.release import Release
+from core import denials as d
 from core import errors as e
 from core import refusals as r
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/"
-_EVERYWHERE: tuple[type[e.SeptetError], ...] = (
+EVERYWHERE: tuple[type[e.SeptetError], ...] = (
     r.AccessDenied,
+    d.RoleTooLow,
+    d.ModelOutOfScope,
+    d.LockedOut,
+    r.RateLimited,
+    r.TooManyAtOnce,
     r.HeadersTooLarge,
     e.SeptetError,
     r.DeadlinePassed,
 )
-READING_ERRORS = (*_EVERYWHERE, e.ModelUnknown, e.NoChampion, r.ModelUnhealthy)
+READING_ERRORS = (*EVERYWHERE, e.ModelUnknown, e.NoChampion, r.ModelUnhealthy)
 _POSTING: tuple[type[e.SeptetError], ...] = (
-    *_EVERYWHERE,
+    *EVERYWHERE,
     r.JsonInvalid,
     r.QueryInvalid,
     r.BodyTooLarge,

@@ -16,7 +16,7 @@ import pytest
 from pyarrow import ipc
 
 from core.settings import ROOT, Settings
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
@@ -42,7 +42,8 @@ def runtime(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def client(runtime: Runtime) -> Client:
     inner = create_app(runtime, docs_files=docs_files())
     key = create_admin_key(runtime.home)
-    app = Gate(inner, runtime=runtime, routes=inner.routes)
+    runtime.keys.refresh()
+    app = Gate(inner, runtime=runtime)
     return Client(app, headers={"X-API-Key": key})
 
 
