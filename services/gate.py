@@ -17,6 +17,8 @@ from core.refusals import NotReady
 from services.access.audit import REFUSED, Actor, Entry
 from services.access.caller import ADDRESS, CALLER
 from services.access.rules import authorize
+from services.idempotency import HEADER
+from services.once import carry_out_once
 from services.places import Place, Places
 from services.predictions.tables import KINDS
 
@@ -105,11 +107,28 @@ class Gate(Border):
         """Take the body, and answer: from here, or by the app."""
         if reply.scope["method"] in WITH_BODY:
             body = await self._take_body(reply, receive, also=place.also)
-            if place.handler is not None:
-                await place.handler(reply, caller, body)
-                return
-            receive = replay(body, receive)
+            if HEADER in reply.headers and reply.scope["method"] == "POST":
+                await carry_out_once(
+                    self._runtime.idempotency,
+                    reply,
+                    caller=caller.key_id,
+                    body=body,
+                    is_pure=place.handler is not None,
+                    act=lambda held: self._act(held, receive, caller, place, body),
+                )
+            else:
+                await self._act(reply, receive, caller, place, body)
+            return
         await self._run(reply, receive)
+
+    async def _act(
+        self, reply: Reply, receive: Receive, caller: Caller, place: Place, body: bytes
+    ) -> None:
+        """Answer a request whose body is here: from the gate, or by the app."""
+        if place.handler is not None:
+            await place.handler(reply, caller, body)
+        else:
+            await self._run(reply, replay(body, receive))
 
     def _finished(self, reply: Reply) -> None:
         """Write the exchange into the log and the metrics."""
