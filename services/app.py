@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -17,8 +15,8 @@ from bentos.problem import render
 from core.errors import ModelUnknown, SeptetError
 from services.docs import docs_routes
 from services.metrics import CONTENT_TYPE
+from services.openapi.page import OpenApiPage
 from services.places import BATCH, ROW
-from services.predictions.schema import READING_ERRORS, add_predictions, responses_of
 from services.releases.api import releases_router
 
 if TYPE_CHECKING:
@@ -56,59 +54,9 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         ]
     )
     app.add_exception_handler(SeptetError, _answer_problem)
-    page = OpenApiPage(app, runtime)
+    page = OpenApiPage(app, runtime.holder)
     app.openapi = page.read  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app
-
-
-class OpenApiPage:
-    """``/openapi.json``: made anew when a champion is switched, for its contract may be another.
-
-    Parameters
-    ----------
-    app
-        Has the typed routes.
-    runtime
-        Has the contracts.
-    """
-
-    def __init__(self, app: FastAPI, runtime: Runtime) -> None:
-        self._app = app
-        self._runtime = runtime
-        self._made_for: object = None
-        self._document: dict[str, Any] = {}
-
-    def read(self) -> dict[str, Any]:
-        """Give the document."""
-        versions = self._runtime.holder.versions
-        if self._made_for != versions or not self._document:
-            self._document = self._build()
-            self._made_for = versions
-        return self._document
-
-    def _build(self) -> dict[str, Any]:
-        document = get_openapi(
-            title=self._app.title,
-            version=_version(),
-            description=self._app.description,
-            routes=self._app.routes,
-        )
-        reading = responses_of(READING_ERRORS)
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                # FastAPI documents its own 422, which no route of ours can give.
-                operation["responses"].pop("422", None)
-                operation["responses"] |= reading
-        add_predictions(document, self._runtime.holder)
-        components = document["components"]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            components["schemas"].pop(unused, None)
-        components["securitySchemes"] = {
-            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            "bearer": {"type": "http", "scheme": "bearer"},
-        }
-        document["security"] = [{"key": []}, {"bearer": []}]
-        return document
 
 
 async def _metrics(runtime: Runtime, _: Request) -> Response:
@@ -129,11 +77,3 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     response = Response(body, status_code=status)
     response.raw_headers = headers
     return response
-
-
-def _version() -> str:
-    """Give the version of the platform; a bento holds its code without installing it."""
-    try:
-        return version("septet")
-    except ModuleNotFoundError:
-        return "0"

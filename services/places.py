@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,7 @@ class Places:
     def __init__(
         self, routes: Sequence[BaseRoute], *, handlers: Mapping[tuple[str, str], Handler]
     ) -> None:
-        self._routes = tuple(routes)
+        self._routes = tuple(flat_routes(routes))
         self._quick: dict[str, Place] = {}
         for (template, model), handler in handlers.items():
             for name in {path_name(model), model}:
@@ -85,3 +85,19 @@ class Places:
                 model = given.replace("-", "_") if isinstance(given, str) else None
                 return Place(getattr(route, "path", ""), model)
         return NOWHERE
+
+
+def flat_routes(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Give each single route: FastAPI keeps a router that was included as one, without a path.
+
+    Parameters
+    ----------
+    routes
+        The app's.
+    """
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from flat_routes(included.routes)
