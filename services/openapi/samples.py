@@ -58,6 +58,10 @@ _BY_CLASS: Mapping[str, Mapping[str, object]] = {
         "fault": "is 'maybe'",
         "allowed": "true or false is allowed",
     },
+    "TableInvalid": {
+        "kind": "application/vnd.apache.parquet",
+        "fault": "it is packed with ZSTD; use SNAPPY",
+    },
     "TooManyAtOnce": {"limit": 64},
     "TooManyConnections": {"limit": 8_192},
 }

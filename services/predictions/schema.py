@@ -16,10 +16,11 @@ from core.contract import Contract
 from services.openapi.examples import example_of
 from services.openapi.problems import SCHEMA_REF, Json, Kinds, responses_of
 from services.openapi.samples import INSTANCE, sample
+from services.predictions.tables import KINDS
 
 _PREDICTING: Kinds = (r.QueryInvalid, e.RowInvalid, e.NoChampion, r.Overloaded)
 ROW_ERRORS: Kinds = (*_PREDICTING, e.AnswerRefused, r.RowUnanswered)
-BATCH_ERRORS: Kinds = (*_PREDICTING, r.BatchTooLarge)
+BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge)
 _SHARED: tuple[type[BaseModel], ...] = (Flag, Explanation)
 
 
@@ -166,13 +167,14 @@ def _batch_operation(face: Face, schemas: Json) -> Json:
         content["example"] = {"rows": [face.contract.example()]}
     example = _batch_example(face, schemas)
     answer = _response(f"{face.name}Batch", "What became of each row.", example)
+    answer["200"]["content"] |= _TABLES
     return {
         "tags": ["predictions"],
         "summary": f"{face.title} Many rows, each answered or refused on its own.",
-        "description": face.description,
+        "description": f"{face.description} {_ABOUT_TABLES}",
         "operationId": f"predict_{face.model}_batch",
         "parameters": [_EXPLAIN],
-        "requestBody": {"required": True, "content": {"application/json": content}},
+        "requestBody": {"required": True, "content": {"application/json": content, **_TABLES}},
         "responses": answer | responses_of(BATCH_ERRORS),
     }
 
@@ -282,6 +284,14 @@ def _ref(name: str) -> Json:
     return {"$ref": SCHEMA_REF + name}
 
 
+# What every field of the JSON is in these, a column is: their layout is no matter of JSON Schema.
+_TABLES: Json = {
+    kind.decode(): {"schema": {"type": "string", "format": "binary"}} for kind in sorted(KINDS)
+}
+_ABOUT_TABLES = (
+    "Rows may also come as an Arrow stream or a Parquet file with a column a field; the answer then "
+    "is of the same kind, or of the one that `Accept` names."
+)
 _NULL: Json = {"type": "null"}
 _TEXT: Json = {"type": "string"}
 _MAYBE_TEXT: Json = {"anyOf": [_TEXT, _NULL]}

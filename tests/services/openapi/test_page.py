@@ -113,6 +113,8 @@ def test_every_operation_says_what_it_is_for_under_a_name_of_its_own(document: J
 
 def test_every_body_has_an_example_that_its_own_schema_accepts(document: Json) -> None:
     for place, content in contents(document):
+        if content["schema"].get("format") == "binary":
+            continue
         found = examples_of(document, content)
         assert found, place
         for example in found:
