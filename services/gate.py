@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bentos.border import WITH_BODY, Border, replay
 from bentos.reply import Headers, Reply
-from core.refusals import NotReady
+from core.refusals import MethodNotAllowed, NotReady
 from services.places import NOWHERE, Place, Places
 from services.predictions.tables import KINDS
 
@@ -90,6 +90,9 @@ class Gate(Border):
 
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
         """Take the body, and answer: from here, or by the app."""
+        if place.allowed:
+            # Before its body: a method that is not there takes none of any type.
+            raise MethodNotAllowed(reply.scope["method"], place.allowed)
         if reply.scope["method"] in WITH_BODY:
             body = await self._take_body(reply, receive, also=place.also)
             if place.handler is not None:

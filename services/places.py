@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Match
 
@@ -37,12 +37,15 @@ class Place:
         What answers straight from the gate; without one the app does.
     also
         Content types that it takes beside JSON.
+    allowed
+        Methods that the path has, when the request's own is none of them.
     """
 
     template: str
     model: str | None = None
     handler: Handler | None = None
     also: frozenset[bytes] = frozenset()
+    allowed: tuple[str, ...] = ()
 
 
 NOWHERE = Place("")
@@ -89,13 +92,25 @@ class Places:
             place = self._quick.get(scope["path"])
             if place is not None:
                 return place
+        allowed: dict[str, set[str]] = {}
         for route in self._routes:
             match, found = route.matches(scope)
-            if match is not Match.NONE:
-                given = found.get("path_params", {}).get("model")
-                model = given.replace("-", "_") if isinstance(given, str) else None
-                return Place(getattr(route, "path", ""), model)
-        return NOWHERE
+            if match is Match.NONE:
+                continue
+            template = getattr(route, "path", "")
+            if match is Match.FULL:
+                return Place(template, _model_in(found))
+            allowed.setdefault(template, set()).update(getattr(route, "methods", None) or ())
+        if not allowed:
+            return NOWHERE
+        template = next(iter(allowed))
+        return Place(template, allowed=tuple(sorted(allowed[template])))
+
+
+def _model_in(found: Mapping[str, Any]) -> str | None:
+    """Give the model in a path that was matched."""
+    given = found.get("path_params", {}).get("model")
+    return given.replace("-", "_") if isinstance(given, str) else None
 
 
 def flat_routes(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:

@@ -289,8 +289,8 @@ _TABLES: Json = {
     kind.decode(): {"schema": {"type": "string", "format": "binary"}} for kind in sorted(KINDS)
 }
 _ABOUT_TABLES = (
-    "Rows may also come as an Arrow stream or a Parquet file with a column a field; the answer then "
-    "is of the same kind, or of the one that `Accept` names."
+    "Rows may also come as an Arrow stream or a Parquet file with a column a field; the answer "
+    "then is of the same kind, or of the one that `Accept` names."
 )
 _NULL: Json = {"type": "null"}
 _TEXT: Json = {"type": "string"}
