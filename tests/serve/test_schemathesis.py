@@ -56,6 +56,8 @@ def hold_to_document(
     command += ["--phases", "examples,coverage,fuzzing", *options, *sent]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:]
+    count = sum(len(operations) for operations in page.json()["paths"].values())
+    assert f"Tested: {count}\n" in done.stdout
     log = server.log.read_text(errors="replace")
     assert "Traceback" not in log
     assert "request_failed" not in log
