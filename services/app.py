@@ -15,7 +15,7 @@ from bentos.problem import render
 from core.errors import ModelUnknown, SeptetError
 from services.docs import docs_routes
 from services.metrics import CONTENT_TYPE
-from services.openapi.page import OpenApiPage
+from services.openapi.page import OpenApiPage, operation_id
 from services.places import BATCH, ROW
 from services.releases.api import releases_router
 
@@ -42,7 +42,13 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
     docs_files
         Folder of the Swagger UI files.
     """
-    app = FastAPI(title="Septet", description=_ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Septet",
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )
     app.include_router(releases_router(runtime))
     app.router.routes.extend(docs_routes(docs_files))
     app.router.routes.extend(

@@ -24,6 +24,7 @@ from services.predictions.schema import Face, add_predictions, faces_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from fastapi.routing import APIRoute
 
 # Of the interface, not of the package: a change that breaks a caller raises it.
 VERSION = "1"
@@ -98,6 +99,18 @@ def build_document(app: FastAPI, faces: Sequence[Face]) -> Json:
     used = {tag for _, operation in _operations(document) for tag in operation["tags"]}
     document["tags"] = [{"name": n, "description": d} for n, d in _TAGS.items() if n in used]
     return document
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation as a client's method would be named.
+
+    Parameters
+    ----------
+    route
+        A typed route; its first tag and its function name it.
+    """
+    tag = str(route.tags[0]) if route.tags else route.name
+    return tag if route.name == tag else f"{tag}_{route.name}"
 
 
 def _operations(document: Json) -> Iterator[tuple[str, Json]]:

@@ -140,9 +140,14 @@ def _add_rows(schemas: Json, face: Face, contract: Contract) -> None:
 def _add_type(schemas: Json, name: str, kind: type[BaseModel], *, prefix: str) -> None:
     """Add a pydantic type and what it refers to; parts of two models may bear the same name."""
     schema = kind.model_json_schema(ref_template=f"{SCHEMA_REF}{prefix}{{model}}")
-    for part, inner in schema.pop("$defs", {}).items():
-        schemas[prefix + part] = inner | {"title": prefix + part}
-    schemas[name] = schema | {"title": name}
+    named = {prefix + part: inner for part, inner in schema.pop("$defs", {}).items()}
+    for part, inner in (named | {name: schema}).items():
+        for member in inner.get("properties", {}).values():
+            if member.get("default", 0) is None:
+                # It says no more than that the member is not required, and generators of clients
+                # take what has a default for always there.
+                del member["default"]
+        schemas[part] = inner | {"title": part}
 
 
 def _row_operation(face: Face, schemas: Json) -> Json:
