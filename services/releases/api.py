@@ -10,8 +10,9 @@ from fastapi import APIRouter
 
 from bentos.catalog import model_name
 from bentos.release import self_prediction
-from core.errors import ArtifactCorrupt
+from core.errors import ArtifactCorrupt, ModelUnknown, NoChampion
 from core.refusals import ModelUnhealthy
+from services.openapi.problems import route_errors
 from services.releases.pages import (
     HealthPage,
     InfoPage,
@@ -41,13 +42,21 @@ def releases_router(runtime: Runtime) -> APIRouter:
         """List every model, its version, and whether it answers."""
         return models_page(runtime.holder)
 
-    @router.get("/{model}/info", summary="What a model is")
+    @router.get(
+        "/{model}/info",
+        summary="What a model is",
+        responses=route_errors(ModelUnknown, NoChampion),
+    )
     async def info(model: str) -> InfoPage:
         """Tell version, training data, metrics, features and template of the champion."""
         name = model_name(model)
         return info_page(runtime.holder.champion(name), runtime.holder.refusal(name))
 
-    @router.get("/{model}/health", summary="Whether a model answers")
+    @router.get(
+        "/{model}/health",
+        summary="Whether a model answers",
+        responses=route_errors(ModelUnknown, NoChampion, ModelUnhealthy),
+    )
     async def health(model: str) -> HealthPage:
         """Let the champion answer its own example now."""
         name = model_name(model)

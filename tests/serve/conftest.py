@@ -45,16 +45,21 @@ class Server:
 
 @contextmanager
 def running(
-    target: str, *, home: Path | None, scratch: Path, cwd: Path = ROOT, wait_for: str = "/readyz"
+    target: str,
+    *,
+    home: Path | None,
+    scratch: Path,
+    cwd: Path = ROOT,
+    wait_for: str = "/readyz",
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run ``bentoml serve`` until the block ends, then ask it to stop as an operator would."""
     port = free_port()
     log = scratch / f"serve-{port}.log"
     command = [str(BIN / "bentoml"), "serve", target, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=environment(home, scratch), stdout=sink, stderr=sink
-        )
+        surroundings = environment(home, scratch) | dict(more or {})
+        process = subprocess.Popen(command, cwd=cwd, env=surroundings, stdout=sink, stderr=sink)
     server = Server(process=process, url=f"http://127.0.0.1:{port}", log=log)
     try:
         wait_until_up(server, path=wait_for)
