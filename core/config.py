@@ -316,6 +316,15 @@ class Releases(_Frozen):
     poll_seconds: float = Field(default=1.0, gt=0, le=60, description="Servers ask the disk.")
 
 
+class Processes(_Frozen):
+    """Which processes hold the models."""
+
+    topology: Literal["colocated", "distributed"] = Field(
+        default="colocated",
+        description="In the platform's own process, or each in a bento of its own (SEPTET_BENTOS).",
+    )
+
+
 class Tier(_Frozen):
     """How much the callers of one tier may ask, each."""
 
@@ -368,6 +377,7 @@ class PlatformConfig(_Frozen):
     limits: Limits = Limits()
     releases: Releases = Releases()
     access: Access = Access()
+    serving: Processes = Processes()
     tiers: dict[Name, Tier] = Field(default_factory=lambda: dict(_TIERS), min_length=1)
 
 

@@ -80,7 +80,7 @@ class OpenApiPage:
 
     def read(self) -> dict[str, Any]:
         """Give the document."""
-        versions = self._runtime.holder.versions
+        versions = self._runtime.champions.versions
         if self._made_for != versions or not self._document:
             self._document = self._build()
             self._made_for = versions
@@ -99,7 +99,7 @@ class OpenApiPage:
                 # FastAPI documents its own 422, which no route of ours can give.
                 operation["responses"].pop("422", None)
                 operation["responses"] |= reading
-        add_predictions(document, self._runtime.holder)
+        add_predictions(document, self._runtime.champions)
         components = document["components"]
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)

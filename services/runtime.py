@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
@@ -20,6 +21,9 @@ from services.access.window import WindowStorage
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.desk import Desk
+from services.predictions.remote_desk import RemoteDesk
+from services.releases.champions import Champions
+from services.topology import Bentos
 
 
 class Runtime:
@@ -40,13 +44,17 @@ class Runtime:
         kind_of: Callable[[str], type[Predictor]] = predictor_type,
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
+        # What answers: the holder of this process, or bentos that each hold one model.
+        self.champions: Champions = self.holder
+        self._kind_of = kind_of
+        self._bentos: Bentos | None = None
         self.platform = PlatformConfig()
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[str, Desk] | dict[str, RemoteDesk] = {}
 
     @property
     def keys(self) -> KeyStore:
@@ -87,7 +95,26 @@ class Runtime:
     @property
     def is_ready(self) -> bool:
         """Whether any model can answer; each model's own state stands under its health path."""
-        return any(self.holder.find(model) is not None for model in self.holder.models)
+        return any(map(self.champions.is_serving, self.champions.models))
+
+    async def example(self, model: str) -> tuple[str, dict[str, Any]]:
+        """Let a model answer its own example; give its version and the result.
+
+        Parameters
+        ----------
+        model
+            Name of the model.
+
+        Raises
+        ------
+        NoChampion
+            There is nothing to ask.
+        ModelUnhealthy
+            It does not answer as it may.
+        ModelUnreachable
+            Its bento does not answer.
+        """
+        return await self._desks[model].example()
 
     def start(self, settings: Settings | None = None) -> None:
         """Read the settings, load the champions, and follow them.
@@ -118,9 +145,8 @@ class Runtime:
             bursts=WindowStorage(),
             address_requests=access.address_requests_per_minute,
         )
-        self._desks = {model: Desk(model, self) for model in self.holder.models}
         self.access_log.lines.start()
-        self.holder.start(settings.releases, poll_seconds=self.platform.releases.poll_seconds)
+        self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
         # which was seen to stall requests by more than 100 ms.
         gc.collect()
@@ -128,9 +154,29 @@ class Runtime:
         # A batch makes tens of thousands of short-lived objects: at Python's own thresholds the
         # collector would walk them forty times.
         gc.set_threshold(50_000, 20, 100)
-        get_logger(__name__).info("serving", releases=[list(v[:2]) for v in self.holder.versions])
+        get_logger(__name__).info(
+            "serving", releases=[list(v[:2]) for v in self.champions.versions]
+        )
 
     def stop(self) -> None:
         """Stop following, and write what waits."""
-        self.holder.stop()
+        self.champions.stop()
         self.access_log.lines.stop()
+
+    async def close(self) -> None:
+        """Stop, and close the connections to the bentos."""
+        self.stop()
+        if self._bentos is not None:
+            await self._bentos.lines.close()
+
+    def _open_desks(self, settings: Settings) -> dict[str, Desk] | dict[str, RemoteDesk]:
+        """Find who holds the models, follow their champions, and give what answers for each."""
+        models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
+        if self.platform.serving.topology == "colocated":
+            self.holder.start(settings.releases, poll_seconds=poll_seconds)
+            return {model: Desk(model, self) for model in models}
+        addresses = settings.bento_addresses(models)
+        self._bentos = Bentos(addresses, kind_of=self._kind_of, limits=self.platform.limits)
+        self.champions = self._bentos.holder
+        self._bentos.holder.start(poll_seconds=poll_seconds)
+        return {model: RemoteDesk(hop, self) for model, hop in self._bentos.hops.items()}

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from bentos.catalog import path_name
-from bentos.holder import Holder
 from bentos.predictor import Explanation, Flag
 from bentos.problem import MEDIA_TYPE
-from bentos.release import Release
+from bentos.release import ReleaseFacts
 from core import errors as e
 from core import refusals as r
+from services.releases.champions import Champions
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/"
@@ -85,7 +85,7 @@ def responses_of(kinds: Iterable[type[e.SeptetError]]) -> Json:
     }
 
 
-def add_predictions(document: Json, holder: Holder) -> None:
+def add_predictions(document: Json, holder: Champions) -> None:
     """Add two paths a model, with the types of the champion's own contract.
 
     Parameters
@@ -108,7 +108,7 @@ def add_predictions(document: Json, holder: Holder) -> None:
             schemas[f"{name}Result"] = {"type": "object"}
         else:
             _add_rows(schemas, row, release)
-            _add_type(schemas, f"{name}Result", release.predictor.RESULT)
+            _add_type(schemas, f"{name}Result", release.kind.RESULT)
         schemas[answer] = _answer_schema(f"{name}Result")
         schemas[f"{name}Batch"] = _batch_schema(answer)
         path = f"/api/{path_name(model)}"
@@ -117,7 +117,7 @@ def add_predictions(document: Json, holder: Holder) -> None:
         paths[f"{path}/batch"] = {"post": _batch_operation(model, name, release)}
 
 
-def _add_rows(schemas: Json, name: str, release: Release) -> None:
+def _add_rows(schemas: Json, name: str, release: ReleaseFacts) -> None:
     """Add every shape of a model's rows under one name."""
     contract = release.contract
     if not contract.marked:
@@ -137,7 +137,7 @@ def _add_type(schemas: Json, name: str, kind: type[BaseModel]) -> None:
     schemas[name] = schema
 
 
-def _row_operation(model: str, name: str, release: Release | None) -> Json:
+def _row_operation(model: str, name: str, release: ReleaseFacts | None) -> Json:
     content: Json = {"schema": {"$ref": f"{_REF}{name}Row"}}
     if release is not None:
         content["example"] = release.contract.example()
@@ -151,7 +151,7 @@ def _row_operation(model: str, name: str, release: Release | None) -> Json:
     }
 
 
-def _batch_operation(model: str, name: str, release: Release | None) -> Json:
+def _batch_operation(model: str, name: str, release: ReleaseFacts | None) -> Json:
     rows: Json = {"type": "array", "minItems": 1, "items": {"$ref": f"{_REF}{name}Row"}}
     content: Json = {
         "schema": {
@@ -175,7 +175,7 @@ def _batch_operation(model: str, name: str, release: Release | None) -> Json:
     }
 
 
-def _title(model: str, release: Release | None) -> str:
+def _title(model: str, release: ReleaseFacts | None) -> str:
     title = release.contract.config.title if release is not None else model
     return title if title.endswith(("?", ".")) else f"{title}."
 
