@@ -14,6 +14,7 @@ from bentos.border import WITH_BODY, Border, replay
 from bentos.reply import Headers, Reply
 from core.refusals import NotReady
 from services.places import NOWHERE, Place, Places
+from services.predictions.tables import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Gate(Border):
     @property
     def _places(self) -> Places:
         if self._found_places is None:
-            self._found_places = Places(self._routes, handlers=self._runtime.handlers())
+            self._found_places = Places(self._routes, handlers=self._runtime.handlers(), also=KINDS)
         return self._found_places
 
     async def _answer(self, reply: Reply, receive: Receive) -> None:
@@ -90,7 +91,7 @@ class Gate(Border):
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
         """Take the body, and answer: from here, or by the app."""
         if reply.scope["method"] in WITH_BODY:
-            body = await self._take_body(reply, receive)
+            body = await self._take_body(reply, receive, also=place.also)
             if place.handler is not None:
                 await place.handler(reply, caller, body)
                 return
