@@ -23,7 +23,13 @@ _EVERYWHERE: tuple[type[e.SeptetError], ...] = (
     e.SeptetError,
     r.DeadlinePassed,
 )
-READING_ERRORS = (*_EVERYWHERE, e.ModelUnknown, e.NoChampion, r.ModelUnhealthy)
+READING_ERRORS = (
+    *_EVERYWHERE,
+    e.ModelUnknown,
+    e.NoChampion,
+    r.ModelUnhealthy,
+    r.ModelUnreachable,
+)
 _POSTING: tuple[type[e.SeptetError], ...] = (
     *_EVERYWHERE,
     r.JsonInvalid,
@@ -32,6 +38,7 @@ _POSTING: tuple[type[e.SeptetError], ...] = (
     r.ContentTypeUnsupported,
     e.RowInvalid,
     e.NoChampion,
+    r.ModelUnreachable,
 )
 ROW_ERRORS = (*_POSTING, e.AnswerRefused, r.RowUnanswered)
 BATCH_ERRORS = (*_POSTING, r.BatchTooLarge)
