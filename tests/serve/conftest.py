@@ -128,17 +128,16 @@ def running_platform(
         "SEPTET_CONFIGS": str(configs),
         "SEPTET_BENTOS": ",".join(f"{model}={url}" for model, url in addresses.items()),
     }
-    fleet: Fleet | None = None
     try:
         for bento in bentos.values():
             wait_until_up(bento, path="/readyz")
         with running(PLATFORM, home=home, scratch=scratch, more=more) as server:
-            fleet = Fleet(server, home, scratch, bentos)
-            yield fleet
+            # The fleet's own bentos: a test may start one again.
+            yield Fleet(server, home, scratch, bentos)
     finally:
-        for bento in (fleet.bentos if fleet else bentos).values():
+        for bento in bentos.values():
             bento.process.send_signal(signal.SIGTERM)
-        for bento in (fleet.bentos if fleet else bentos).values():
+        for bento in bentos.values():
             stop(bento.process)
 
 
