@@ -26,6 +26,7 @@ from services.access.window import WindowStorage
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
+from services.predictions.crew import Crew
 from services.predictions.desk import Desk
 from services.predictions.remote_desk import RemoteDesk
 from services.records import Records
@@ -64,6 +65,7 @@ class Runtime:
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
+        self.crew = Crew()
         self.traces: Traces | None = None
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
@@ -206,6 +208,7 @@ class Runtime:
         )
         if settings.traces_address is not None:
             self.traces = Traces(settings.traces_address)
+        self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
         self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
@@ -245,6 +248,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop following, and write what waits."""
         self.champions.stop()
+        self.crew.close()
         if self._keys is not None:
             self._keys.stop()
         if self._audit is not None:
