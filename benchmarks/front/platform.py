@@ -1,0 +1,34 @@
+"""The platform itself, with the benchmark's model in the place of the catalog's.
+
+Wired as ``services.platform`` wires it; what differs is the model alone.
+"""
+
+from __future__ import annotations
+
+import bentoml
+
+from benchmarks.front.predictor import booster_predictor
+from bentos.serving_options import service_options
+from services.app import create_app
+from services.docs import docs_files
+from services.gate import Gate
+from services.runtime import Runtime
+
+RUNTIME = Runtime(("churn",), kind_of=booster_predictor)
+
+
+@bentoml.service(name="septet", **service_options())
+@bentoml.asgi_app(create_app(RUNTIME, docs_files=docs_files()), path="/", name="platform")
+class Platform:
+    """Answers with the benchmark's model."""
+
+    def __init__(self) -> None:
+        RUNTIME.start()
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Stop following the champion."""
+        RUNTIME.stop()
+
+
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME)
