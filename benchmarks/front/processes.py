@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import psutil
 
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
-TICKS = os.sysconf("SC_CLK_TCK")
+MARK = "SEPTET_BENCH_MARK"
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,31 @@ class Running:
         Where it listens on the loopback address.
     log
         What it wrote.
+    mark
+        Stands in the environment of its processes, so that they are found again.
     """
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    mark: str
 
     def tree(self) -> list[psutil.Process]:
-        """Give every process of the server."""
-        try:
-            root = psutil.Process(self.process.pid)
-            return [root, *root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+        """Give every process of the server, also those that left its session or lost a parent."""
+        found: dict[int, psutil.Process] = {}
+        for process in psutil.process_iter():
+            try:
+                if self._owns(process):
+                    found[process.pid] = process
+                    found |= {child.pid: child for child in process.children(recursive=True)}
+            except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+                continue  # it has just ended, or is somebody else's
+        return list(found.values())
+
+    def _owns(self, process: psutil.Process) -> bool:
+        if process.pid == self.process.pid or os.getsid(process.pid) == self.process.pid:
+            return True
+        return process.environ().get(MARK) == self.mark
 
     def cpu_seconds(self) -> float:
         """Give the processor time that the tree has used."""
@@ -114,13 +127,13 @@ def running(
         It ended, or did not answer in time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "server.log"
+    log, mark = folder / "server.log", secrets.token_hex(8)
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 - our own commands
-            command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-            stdout=sink, stderr=sink, start_new_session=True,
+            command, cwd=folder, env={**os.environ, **environment, MARK: mark},
+            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True,
         )  # fmt: skip
-    server = Running(process=process, port=port, log=log)
+    server = Running(process=process, port=port, log=log, mark=mark)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
