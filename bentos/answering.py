@@ -71,7 +71,7 @@ def answer_row(release: Release, value: object, *, explain: bool = False) -> Ans
     RowUnanswered
         The model failed on it.
     """
-    row = _read(release, value)
+    row = read_row(release, value)
     return _predict_one(release, row, explain=explain)
 
 
@@ -99,11 +99,11 @@ def answer_rows(
     places: list[int] = []
     for place, value in enumerate(values):
         try:
-            rows.append(_read(release, value))
+            rows.append(read_row(release, value))
             places.append(place)
         except (RowInvalid, AnswerRefused) as error:
             outcomes[place] = Outcome(answer=None, error=error)
-    for place, outcome in zip(places, _predict_many(release, rows, explain=explain), strict=True):
+    for place, outcome in zip(places, predict_rows(release, rows, explain=explain), strict=True):
         outcomes[place] = outcome
     return [outcome for outcome in outcomes if outcome is not None]
 
@@ -157,15 +157,38 @@ def ranking(release: Release, outcomes: Sequence[Outcome]) -> list[int] | None:
     return [i for i, _ in known] + [i for i, value in found if value is None]
 
 
-def _read(release: Release, value: object) -> Row:
-    """Check a row against the contract, and against what the release knows."""
+def read_row(release: Release, value: object) -> Row:
+    """Check a row against the contract, and against what the release knows.
+
+    Raises
+    ------
+    RowInvalid
+        The row breaks the contract.
+    AnswerRefused
+        The history that was learned from cannot answer it.
+    """
     row = release.contract.parse_row(value)
     release.predictor.check(row)
     return row
 
 
-def _predict_many(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
-    """Answer valid rows together; when that fails, one by one, to find the row that is to blame."""
+def predict_rows(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
+    """Answer valid rows together; when that fails, one by one, to find the row that is to blame.
+
+    Parameters
+    ----------
+    release
+        The release that answers all of them.
+    rows
+        ``n`` rows that ``read_row`` gave.
+    explain
+        Whether to add the reasons.
+
+    Returns
+    -------
+    list of Outcome
+        ``n`` outcomes, in the order of the rows.
+    """
     try:
         bodies = release.predictor.predict(rows, explain=explain)
         if len(bodies) == len(rows) and all(_is_sound(body) for body in bodies):

@@ -21,7 +21,7 @@ from core.settings import Settings, load_settings
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from bentos.border import Headers
+    from bentos.reply import Headers
 
 READY_PATH = "/readyz"
 

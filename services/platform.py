@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bentoml
 
+from bentos.fronted import Fronted
 from bentos.serving_options import service_options
 from services.app import create_app
 from services.docs import docs_files
@@ -16,8 +17,11 @@ from services.runtime import Runtime
 RUNTIME = Runtime()
 
 
-@bentoml.service(name="septet", **service_options())
-@bentoml.asgi_app(create_app(RUNTIME, docs_files=docs_files()), path="/", name="platform")
+APP = create_app(RUNTIME, docs_files=docs_files())
+
+
+@bentoml.service(name="septet", service_class=Fronted, **service_options())
+@bentoml.asgi_app(APP, path="/", name="platform")
 class Platform:
     """Answers for every model of the catalog."""
 
@@ -31,4 +35,4 @@ class Platform:
 
 
 # mypy sees the class; the decorator made a Service of it.
-Platform.add_asgi_middleware(Gate, runtime=RUNTIME)  # type: ignore[attr-defined]
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME, routes=APP.routes)  # type: ignore[attr-defined]

@@ -13,6 +13,13 @@ from core.config import PlatformConfig
 from core.logs import configure_logs, get_logger
 from core.settings import Settings, load_settings
 from services.access.keys import FILE, KeyStore
+from services.access.limits import Limiter, LocalStore
+from services.access.log import AccessLog, Lines
+from services.access.origin import Origin
+from services.access.window import WindowStorage
+from services.metrics import Metrics
+from services.places import BATCH, ROW, Handler
+from services.predictions.desk import Desk
 
 
 class Runtime:
@@ -34,7 +41,12 @@ class Runtime:
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
+        self.metrics = Metrics(self.holder.models)
+        self.origin = Origin()
+        self.access_log = AccessLog(Lines())
+        self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
+        self._desks: dict[str, Desk] = {}
 
     @property
     def keys(self) -> KeyStore:
@@ -48,6 +60,29 @@ class Runtime:
         if self._keys is None:
             raise RuntimeError("the runtime is used before it is started")
         return self._keys
+
+    @property
+    def limiter(self) -> Limiter:
+        """Counts what each caller asks.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._limiter is None:
+            raise RuntimeError("the runtime is used before it is started")
+        return self._limiter
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """Give what answers predictions, by template of the route and model."""
+        rows: dict[tuple[str, str], Handler] = {(ROW, m): d.row for m, d in self._desks.items()}
+        return rows | {(BATCH, m): d.batch for m, d in self._desks.items()}
+
+    def metrics_page(self) -> bytes:
+        """Give all counts in Prometheus' text form."""
+        waiting = {model: desk.waiting for model, desk in self._desks.items()}
+        return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
     @property
     def is_ready(self) -> bool:
@@ -71,6 +106,20 @@ class Runtime:
         configure_logs(settings.log_level)
         self.platform = read_platform_config(settings)
         self._keys = KeyStore(settings.home / FILE)
+        access = self.platform.access
+        self.origin = Origin(
+            trusted_proxies=access.trusted_proxies,
+            hosts=access.hosts,
+            cors_origins=access.cors_origins,
+        )
+        self._limiter = Limiter(
+            self.platform.tiers,
+            store=LocalStore(WindowStorage()),
+            bursts=WindowStorage(),
+            address_requests=access.address_requests_per_minute,
+        )
+        self._desks = {model: Desk(model, self) for model in self.holder.models}
+        self.access_log.lines.start()
         self.holder.start(settings.releases, poll_seconds=self.platform.releases.poll_seconds)
         # What was loaded until here lives as long as the process: the collector need not walk it,
         # which was seen to stall requests by more than 100 ms.
@@ -79,5 +128,6 @@ class Runtime:
         get_logger(__name__).info("serving", releases=[list(v[:2]) for v in self.holder.versions])
 
     def stop(self) -> None:
-        """Stop following."""
+        """Stop following, and write what waits."""
         self.holder.stop()
+        self.access_log.lines.stop()

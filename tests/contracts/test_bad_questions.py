@@ -39,7 +39,8 @@ def client(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     key = create_admin_key(home)
     runtime = Runtime()
     runtime.start(Settings(home=home, configs=ROOT / "configs"))
-    app = Gate(create_app(runtime, docs_files=docs_files()), runtime=runtime)
+    inner = create_app(runtime, docs_files=docs_files())
+    app = Gate(inner, runtime=runtime, routes=inner.routes)
     yield Client(app, headers={"X-API-Key": key})
     runtime.stop()
 

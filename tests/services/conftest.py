@@ -90,7 +90,8 @@ def start(home: Path) -> Platform:
     runtime = Runtime(MODELS, kind_of=tiny_type)
     configs = Path(__file__).resolve().parents[2] / "configs"
     runtime.start(Settings(home=home, configs=configs))
-    app = Gate(create_app(runtime, docs_files=docs_files()), runtime=runtime)
+    inner = create_app(runtime, docs_files=docs_files())
+    app = Gate(inner, runtime=runtime, routes=inner.routes)
     return Platform(home=home, shelf=Shelf(home / "releases"), key=key, runtime=runtime, app=app)
 
 

@@ -1,0 +1,148 @@
+"""The access log: one JSON line a request, never a key and never a feature's value.
+
+Failure policy: lines wait in memory for a thread to write them, so that a slow reader of standard
+error stalls no request; beyond ``MOST_LINES`` they are dropped, and the count of the dropped is
+logged and shown as a metric.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from core import clock
+
+if TYPE_CHECKING:
+    from bentos.reply import Reply
+
+FLUSH_SECONDS = 0.1
+MOST_LINES = 50_000
+_SHOWN_PATH = 200
+_KEY = re.compile(r"sep_live_[0-9A-Za-z_]*")
+
+
+class Lines:
+    """Lines that wait to be written; the logger that `structlog` wraps.
+
+    Parameters
+    ----------
+    write
+        Takes a block of whole lines; standard error without it.
+    """
+
+    def __init__(self, write: Callable[[bytes], object] | None = None) -> None:
+        self._write = write or _to_stderr
+        self._waiting: list[bytes] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+
+    def info(self, line: bytes) -> None:
+        """Take one line."""
+        if len(self._waiting) < MOST_LINES:
+            self._waiting.append(line)
+        else:
+            self.dropped += 1
+
+    def start(self) -> None:
+        """Write what comes, ten times a second, until ``stop``."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._follow, name="access-log", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what still waits, and end."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+
+    def flush(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._write(b"\n".join(waiting) + b"\n")
+
+    def _follow(self) -> None:
+        told = 0
+        while not self._stop.wait(FLUSH_SECONDS):
+            self.flush()
+            if self.dropped > told:
+                told = self.dropped
+                line = {"event": "access_log_dropped", "level": "warning", "lines": told}
+                self.info(orjson.dumps(line))
+        self.flush()
+
+
+class AccessLog:
+    """Writes down each exchange.
+
+    Parameters
+    ----------
+    lines
+        Where the lines go.
+    """
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+        self._log: Any = structlog.wrap_logger(
+            lines,
+            processors=[_render],
+            wrapper_class=structlog.make_filtering_bound_logger("info"),
+            cache_logger_on_first_use=True,
+        ).bind()
+
+    def write(self, reply: Reply, *, route: str, address: str, key_id: str) -> None:
+        """Write one line.
+
+        Parameters
+        ----------
+        reply
+            The exchange, answered.
+        route
+            Template of the route; the path itself may hold what a caller wrote into it.
+        address
+            Who called.
+        key_id
+            Public id of the key; empty without one.
+        """
+        seconds = time.perf_counter() - reply.started_s
+        if not route:
+            path = _KEY.sub("sep_live_***", reply.scope["path"])[:_SHOWN_PATH]
+            # What is no text cannot be written as JSON.
+            reply.notes["path"] = path.encode("utf-8", "replace").decode()
+        self._log.info(
+            "request",
+            request_id=reply.request_id.decode(),
+            method=reply.scope["method"][:20],
+            route=route or "unmatched",
+            status=reply.status,
+            ms=round(seconds * 1e3, 3),
+            bytes=reply.sent_bytes,
+            address=address,
+            key=key_id,
+            **reply.notes,
+        )
+
+
+def _render(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+    """Stamp an event and write it as JSON: the last and only processor."""
+    event["timestamp"] = clock.now()
+    event["level"] = "info"
+    return orjson.dumps(event)
+
+
+def _to_stderr(block: bytes) -> None:
+    """Write whole lines at once, so that no other writer's line falls in between."""
+    view = memoryview(block)
+    number = sys.stderr.fileno()
+    while view:
+        view = view[os.write(number, view) :]

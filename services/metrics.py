@@ -1,0 +1,169 @@
+"""What the platform counts of itself, in the form Prometheus reads.
+
+Labels are bounded: templates of routes, never paths; classes of status, never what a caller sent.
+Under BentoML every process counts into files of one folder, so that ``/metrics`` of any of them
+tells of all; they start from nothing with the server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Counts requests, answers, batches and refusals of one process.
+
+    Parameters
+    ----------
+    models
+        Names of the models that are served.
+    """
+
+    def __init__(self, models: Sequence[str]) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = self._counter(
+            "septet_requests", "Requests answered.", "route", "method", "status", "tier"
+        )
+        self._seconds = Histogram(
+            "septet_request_seconds",
+            "Seconds from the first byte read to the last one written.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._predictions = self._counter(
+            "septet_predictions", "Rows answered or refused.", "model", "version", "outcome"
+        )
+        self._batches = Histogram(
+            "septet_batch_rows",
+            "Rows that were computed together.",
+            ["model"],
+            buckets=_ROWS,
+            registry=self._registry,
+        )
+        self._limited = self._counter(
+            "septet_limited", "Requests refused by a limit.", "limit", "tier"
+        )
+        self._waiting = self._gauge("septet_waiting_rows", "Rows that wait.", "model")
+        self._under_way = self._gauge("septet_requests_under_way", "Requests being answered.")
+        self.limiter_degraded = self._gauge(
+            "septet_limiter_degraded", "1 while the shared store of the limits is not reached."
+        )
+        self.records_stale = self._gauge(
+            "septet_records_stale", "1 while the database of the keys is not reached."
+        )
+        self.lines_dropped = self._counter(
+            "septet_access_log_dropped", "Lines of the access log that were lost."
+        )
+        self._by_exchange: dict[tuple[str, str, int, str], Counter] = {}
+        self._by_route: dict[str, Histogram] = {}
+        self._by_version: dict[tuple[str, str, str], Counter] = {}
+        self._by_model = {model: self._batches.labels(model) for model in models}
+        self._waiting_of = {model: self._waiting.labels(model) for model in models}
+
+    def exchanged(self, *, route: str, method: str, status: int, tier: str, seconds: float) -> None:
+        """Count one exchange.
+
+        Parameters
+        ----------
+        route
+            Template of the route, or ``unmatched``.
+        method
+            HTTP method; any but the usual ones counts as ``other``.
+        status
+            HTTP status; its class is what is counted.
+        tier
+            Of the caller; empty for one who was not let in.
+        seconds
+            How long it took.
+        """
+        key = (route, method, status // 100, tier)
+        counter = self._by_exchange.get(key)
+        if counter is None:
+            known = method if method in _METHODS else "other"
+            counter = self._requests.labels(route, known, f"{status // 100}xx", tier)
+            if known == method:
+                self._by_exchange[key] = counter
+        counter.inc()
+        histogram = self._by_route.get(route)
+        if histogram is None:
+            histogram = self._by_route[route] = self._seconds.labels(route)
+        histogram.observe(seconds)
+
+    def answered(self, model: str, version: str, rows: int) -> None:
+        """Count rows that were answered."""
+        self._outcome(model, version, "answered").inc(rows)
+
+    def refused(self, model: str, version: str, rows: int) -> None:
+        """Count rows of a batch that were refused."""
+        if rows:
+            self._outcome(model, version, "refused").inc(rows)
+
+    def limited(self, limit: str, tier: str) -> None:
+        """Count a request that a limit refused."""
+        self._limited.labels(limit, tier).inc()
+
+    def batch_sizes(self, model: str) -> Callable[[int], None]:
+        """Give what takes the size of each batch of a model."""
+        return self._by_model[model].observe
+
+    def page(self, *, waiting: dict[str, int], under_way: int) -> bytes:
+        """Give all counts in Prometheus' text form.
+
+        Parameters
+        ----------
+        waiting
+            Rows that wait, by model.
+        under_way
+            Requests being answered in this process.
+        """
+        for model, rows in waiting.items():
+            self._waiting_of[model].set(rows)
+        self._under_way.set(under_way)
+        registry = self._registry
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def names(self) -> set[str]:
+        """Name every series that may appear, for the dashboard and the alerts to be checked by."""
+        names: set[str] = set()
+        for family in self._registry.collect():
+            names.add(family.name)
+        return names
+
+    def _outcome(self, model: str, version: str, outcome: str) -> Counter:
+        key = (model, version, outcome)
+        counter = self._by_version.get(key)
+        if counter is None:
+            counter = self._by_version[key] = self._predictions.labels(*key)
+        return counter
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
