@@ -8,6 +8,7 @@ from __future__ import annotations
 import bentoml
 
 from benchmarks.front.predictor import booster_predictor
+from bentos.fronted import Fronted
 from bentos.serving_options import service_options
 from services.app import create_app
 from services.docs import docs_files
@@ -17,8 +18,11 @@ from services.runtime import Runtime
 RUNTIME = Runtime(("churn",), kind_of=booster_predictor)
 
 
-@bentoml.service(name="septet", **service_options())
-@bentoml.asgi_app(create_app(RUNTIME, docs_files=docs_files()), path="/", name="platform")
+APP = create_app(RUNTIME, docs_files=docs_files())
+
+
+@bentoml.service(name="septet", service_class=Fronted, **service_options())
+@bentoml.asgi_app(APP, path="/", name="platform")
 class Platform:
     """Answers with the benchmark's model."""
 
@@ -31,4 +35,4 @@ class Platform:
         RUNTIME.stop()
 
 
-Platform.add_asgi_middleware(Gate, runtime=RUNTIME)
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME, routes=APP.routes)

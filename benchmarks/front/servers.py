@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.front.environments import RIVALS, python_of
 from benchmarks.front.model import NAMES, Bench, write_churn_release, write_release
 from core.settings import ROOT
@@ -219,10 +221,31 @@ def _septet(service: str, write: Callable[[Bench, Path], None]) -> Callable[[Ben
             str(tool), "serve", service, "--host", "127.0.0.1", "--port", "{port}",
             "--working-dir", str(ROOT),
         ]  # fmt: skip
-        variables = {"SEPTET_HOME": str(home), "SEPTET_LOG_LEVEL": "INFO"}
+        variables = {
+            "SEPTET_HOME": str(home),
+            "SEPTET_CONFIGS": str(_configs(folder)),
+            "SEPTET_LOG_LEVEL": "INFO",
+        }
         return Ready(command, _plain(bench) | _bentoml_home(folder) | variables, key=key)
 
     return prepare
+
+
+def _configs(folder: Path) -> Path:
+    """Write the product's own platform config, with limits that are counted and never reached."""
+    path = folder / "configs" / "platform.yaml"
+    path.parent.mkdir()
+    content = yaml.safe_load((ROOT / "configs" / "platform.yaml").read_text(encoding="utf-8"))
+    wide = {
+        "requests_per_minute": 100_000_000,
+        "rows_per_minute": 10_000_000_000,
+        "burst_per_second": 1_000_000,
+        "concurrent": 4096,
+    }
+    content["tiers"] = {"standard": wide}
+    content.setdefault("access", {})["address_requests_per_minute"] = 100_000_000
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path.parent
 
 
 SERVERS = (
