@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from benchmarks.front.model import build
-from benchmarks.front.rounds import Plan, measure
+from benchmarks.front.picture import draw
+from benchmarks.front.rounds import Plan, Seen, measure
 from benchmarks.front.servers import SERVERS, chosen
+from benchmarks.front.table import noise, servers_table, verdict_table, verdicts
 from benchmarks.front.wrk import require_wrk
+from benchmarks.report import PAGE, write_section
 from core.settings import ROOT
+
+PICTURE = PAGE.parent / "performance" / "front-door.png"
 
 
 def main() -> None:
@@ -21,9 +27,31 @@ def main() -> None:
         rounds=options.rounds,
         seconds=options.seconds,
         connections=tuple(int(part) for part in options.connections.split(",")),
+        patience_seconds=options.patience,
     )
     bench = build(ROOT / ".septet" / "bench" / "work")
-    measure(bench, servers, plan, say=_say)
+    seen = measure(bench, servers, plan, say=_say)
+    text = render(seen, plan.connections)
+    _say(f"\n{text}")
+    if options.only is None or options.write:
+        write_section("front door", text)
+        draw([one for one in seen if one.server.model == "booster"], PICTURE)
+
+
+def render(seen: Sequence[Seen], connections: Sequence[int]) -> str:
+    """Give everything that was measured as Markdown."""
+    booster = [one for one in seen if one.server.model == "booster"]
+    churn = [one for one in seen if one.server.model == "churn"]
+    turns = [turn for one in seen for turn in one.batches]
+    forms = [
+        sorted(form, key=lambda batch: batch.ratio)[len(form) // 2]
+        for form in zip(*turns, strict=True)
+    ]
+    parts = [verdict_table(verdicts(booster, forms)), servers_table(booster, connections)]
+    if churn:
+        head = "The product's own churn model (15 numbers, 5 categories), through `answer_row`:"
+        parts += [head, servers_table(churn, connections)]
+    return "\n\n".join([*parts, noise(seen)])
 
 
 def _options() -> argparse.Namespace:
@@ -33,6 +61,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each run of wrk")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     parser.add_argument("--connections", default="1,32,256", help="kept open, with commas between")
+    parser.add_argument(
+        "--patience", type=float, default=0.0, metavar="SECONDS",
+        help="wait this long, at most, for a quiet machine before each run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/performance.md also with --only"
+    )
     return parser.parse_args()
 
 

@@ -51,8 +51,8 @@ class Batch:
 
     @property
     def ratio(self) -> float:
-        """How many times as long as the bare model."""
-        return self.served_ms / self.model_ms
+        """How many times as long as the bare model; zero when it was refused."""
+        return self.served_ms / self.model_ms if self.model_ms else 0.0
 
 
 def batches(bench: Bench, *, port: int, key: str) -> list[Batch]:

@@ -217,7 +217,7 @@ class Client:
     def _connect(self) -> Link:
         link = Link(socket.create_connection(("127.0.0.1", self._order.port)))
         link.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link.socket.setblocking(False)
+        link.socket.setblocking(False)  # noqa: FBT003 - the only form there is
         self._links[link.socket.fileno()] = link
         self._poll.register(link.socket.fileno(), select.EPOLLIN)
         return link

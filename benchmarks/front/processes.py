@@ -17,6 +17,7 @@ import psutil
 
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
+QUIET = 0.15  # processors
 MARK = "SEPTET_BENCH_MARK"
 
 
@@ -170,3 +171,13 @@ def busy_seconds() -> float:
     """Give the processor time that everything on this machine has used."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
+def wait_for_quiet(patience_seconds: float) -> None:
+    """Wait until hardly anything runs on this machine, but no longer than asked."""
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        before = busy_seconds()
+        time.sleep(1.0)
+        if busy_seconds() - before < QUIET:
+            return

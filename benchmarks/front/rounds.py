@@ -9,13 +9,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.front.batch import Batch, batches
 from benchmarks.front.environments import NotInstalledError
 from benchmarks.front.model import Bench
-from benchmarks.front.processes import DidNotStartError, Running, free_port, running
+from benchmarks.front.processes import (
+    DidNotStartError,
+    Running,
+    free_port,
+    running,
+    wait_for_quiet,
+)
 from benchmarks.front.servers import Ready, Server
 from benchmarks.front.wrk import Load, load
 
 SAME = 1e-9
+OURS = "ours"
 CHECKED_ROWS = 8
 WARM_UP_SECONDS, WARM_UP_CONNECTIONS = 2.0, 16
 
@@ -34,11 +42,14 @@ class Plan:
         Of one run of wrk.
     connections
         Numbers of connections.
+    patience_seconds
+        How long to wait, at most, for others on this machine to be quiet before each run.
     """
 
     rounds: int
     seconds: float
     connections: tuple[int, ...]
+    patience_seconds: float = 0.0
 
 
 @dataclass
@@ -53,6 +64,8 @@ class Seen:
         Runs of wrk by connections, one a round.
     rss_mib
         Memory of its tree after each round.
+    batches
+        Forms of a batch of 1,000 rows, a list a round; of ours alone.
     failure
         Why it could not be measured.
     """
@@ -60,6 +73,7 @@ class Seen:
     server: Server
     loads: dict[int, list[Load]] = field(default_factory=dict)
     rss_mib: list[float] = field(default_factory=list)
+    batches: list[list[Batch]] = field(default_factory=list)
     failure: str | None = None
 
 
@@ -80,7 +94,6 @@ def measure(bench: Bench, servers: Sequence[Server], plan: Plan, *, say: Say) ->
         except NotInstalledError as error:
             seen[server.name].failure = f"cannot be installed: {error}"
             say(f"{server.name}: {seen[server.name].failure}")
-    churn: list[float] = []
     for turn in range(plan.rounds):
         names = list(prepared)
         # Another one begins each round, so that nobody always comes after the same neighbour.
@@ -88,7 +101,6 @@ def measure(bench: Bench, servers: Sequence[Server], plan: Plan, *, say: Say) ->
             server, ready = prepared[name]
             if seen[name].failure is None:
                 _measure_one(bench, server, ready, plan=plan, seen=seen[name], say=say)
-    del churn
     return list(seen.values())
 
 
@@ -108,10 +120,11 @@ def _measure_one(
             ready=lambda: _answers(port, server, ready, lines[0]),
         ) as up:  # fmt: skip
             _check(bench, server, ready, port=port, lines=lines)
-            _ask = _asker(up, server, ready, bodies)
-            _ask(WARM_UP_CONNECTIONS, WARM_UP_SECONDS)
+            ask = _asker(up, server, ready, bodies)
+            ask(WARM_UP_CONNECTIONS, WARM_UP_SECONDS)
             for connections in plan.connections:
-                found = _ask(connections, plan.seconds)
+                wait_for_quiet(plan.patience_seconds)
+                found = ask(connections, plan.seconds)
                 seen.loads.setdefault(connections, []).append(found)
                 say(
                     f"{server.name:14} {connections:4} connections {found.per_second:8,.0f}/s  "
@@ -120,14 +133,16 @@ def _measure_one(
                     f"load {found.load:.1f}"
                 )
             seen.rss_mib.append(up.rss_mib())
+            if server.name == OURS and ready.key is not None:
+                wait_for_quiet(plan.patience_seconds)
+                seen.batches.append(batches(bench, port=port, key=ready.key))
+                say("  ".join(_shown(batch) for batch in seen.batches[-1]))
     except (DidNotStartError, WrongAnswerError) as error:
         seen.failure = getattr(error, "reason", str(error))
         say(f"{server.name}: {error}")
 
 
-def _asker(
-    up: Running, server: Server, ready: Ready, bodies: Path
-) -> Callable[[int, float], Load]:
+def _asker(up: Running, server: Server, ready: Ready, bodies: Path) -> Callable[[int, float], Load]:
     def ask(connections: int, seconds: float) -> Load:
         return load(
             up, path=server.path, bodies=bodies, key=ready.key, connections=connections,
@@ -173,3 +188,10 @@ def _check(bench: Bench, server: Server, ready: Ready, *, port: int, lines: list
         number = server.read(json.loads(content))
         if server.model == "booster" and abs(number - float(bench.expected[i])) > SAME:
             raise WrongAnswerError(f"it said {number!r} where the model says {bench.expected[i]!r}")
+
+
+def _shown(batch: Batch) -> str:
+    kind = batch.media_type.rsplit("/", 1)[-1]
+    if batch.refused is not None:
+        return f"1,000 rows as {kind}: answers {batch.refused}"
+    return f"1,000 rows as {kind}: {batch.ratio:.2f} x the model's own {batch.model_ms:.1f} ms"

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, create_model
 
 NAMES = tuple(f"number_{i}" for i in range(20))
-FIELDS: dict[str, Any] = {"client_id": (str, ...)} | {name: (float, ...) for name in NAMES}
+FIELDS: dict[str, Any] = {"client_id": (str, ...)} | dict.fromkeys(NAMES, (float, ...))
 Row: Any = create_model("Row", **FIELDS)
 
 
