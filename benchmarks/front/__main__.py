@@ -10,7 +10,7 @@ from benchmarks.front.model import build
 from benchmarks.front.picture import draw
 from benchmarks.front.rounds import Plan, Seen, measure
 from benchmarks.front.servers import SERVERS, chosen
-from benchmarks.front.table import noise, servers_table, verdict_table, verdicts
+from benchmarks.front.table import noise, servers_table, tails_table, verdict_table, verdicts
 from benchmarks.front.wrk import require_wrk
 from benchmarks.report import PAGE, write_section
 from core.settings import ROOT
@@ -48,6 +48,7 @@ def render(seen: Sequence[Seen], connections: Sequence[int]) -> str:
         for form in zip(*turns, strict=True)
     ]
     parts = [verdict_table(verdicts(booster, forms)), servers_table(booster, connections)]
+    parts.append(tails_table(booster))
     if churn:
         head = "The product's own churn model (15 numbers, 5 categories), through `answer_row`:"
         parts += [head, servers_table(churn, connections)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.front.batch import JSON, Batch
-from benchmarks.front.rounds import Seen
+from benchmarks.front.rounds import OPEN_PER_SECOND, Seen
 from benchmarks.front.wrk import Load
 
 BARE, OURS = "fastapi", "ours"
@@ -91,6 +91,30 @@ def _line(one: Seen, bare: Seen | None, count: int) -> str:
 
 def _m(loads: Sequence[Load], name: str) -> float:
     return float(median(getattr(load, name) for load in loads))
+
+
+def tails_table(seen: Sequence[Seen]) -> str:
+    """Write what the open loop saw."""
+    lines = [
+        f"**Open loop, {OPEN_PER_SECOND:,.0f} rows due a second, latency from when each was due**",
+        "",
+        "| server | median | p99 | p99.9 | not 200 |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one in seen:
+        tails = [outcome.good for outcome in one.tails]
+        if not tails:
+            lines.append(f"| {one.server.title} | {one.failure or 'cannot keep up'} |  |  |  |")
+            continue
+        bad = sum(outcome.due - outcome.good.count for outcome in one.tails)
+        p50, p99, p999 = (
+            median(getattr(tail, name) for tail in tails)
+            for name in ("p50_ms", "p99_ms", "p999_ms")
+        )
+        lines.append(
+            f"| {one.server.title} | {p50:.2f} ms | {p99:.2f} ms | {p999:.2f} ms | {bad:,} |"
+        )
+    return "\n".join(lines)
 
 
 def ratio(one: Seen, other: Seen, count: int, name: str = "per_second") -> float | None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from benchmarks.front.processes import Running, busy_seconds
@@ -82,10 +83,10 @@ def load(
     connections
         How many are kept open.
     seconds
-        How long.
+        How long, in whole seconds: wrk knows no parts of one.
     """
     command = [
-        require_wrk(), "-t", "1", "-c", str(connections), "-d", f"{seconds:g}s", "--timeout", "10s",
+        require_wrk(), "-t", "1", "-c", str(connections), "-d", f"{ceil(seconds)}s", "--timeout", "10s",
         "-s", str(SCRIPT), f"http://127.0.0.1:{server.port}{path}", "--", str(bodies),
         *([] if key is None else [key]),
     ]  # fmt: skip
