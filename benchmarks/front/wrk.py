@@ -86,8 +86,8 @@ def load(
         How long, in whole seconds: wrk knows no parts of one.
     """
     command = [
-        require_wrk(), "-t", "1", "-c", str(connections), "-d", f"{ceil(seconds)}s", "--timeout", "10s",
-        "-s", str(SCRIPT), f"http://127.0.0.1:{server.port}{path}", "--", str(bodies),
+        require_wrk(), "-t", "1", "-c", str(connections), "-d", f"{ceil(seconds)}s",
+        "--timeout", "10s", "-s", str(SCRIPT), f"http://127.0.0.1:{server.port}{path}", "--", str(bodies),
         *([] if key is None else [key]),
     ]  # fmt: skip
     before, busy, began = server.cpu_seconds(), busy_seconds(), time.monotonic()
