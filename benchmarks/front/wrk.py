@@ -87,7 +87,8 @@ def load(
     """
     command = [
         require_wrk(), "-t", "1", "-c", str(connections), "-d", f"{ceil(seconds)}s",
-        "--timeout", "10s", "-s", str(SCRIPT), f"http://127.0.0.1:{server.port}{path}", "--", str(bodies),
+        "--timeout", "10s", "-s", str(SCRIPT),
+        f"http://127.0.0.1:{server.port}{path}", "--", str(bodies),
         *([] if key is None else [key]),
     ]  # fmt: skip
     before, busy, began = server.cpu_seconds(), busy_seconds(), time.monotonic()
