@@ -81,6 +81,12 @@ def _named(row: Row) -> dict[str, Any]:
     return {"client_id": "c17", **dict(zip(NAMES, row, strict=True))}
 
 
+def _tensor(row: Row) -> dict[str, Any]:
+    """Give a row in the V2 protocol."""
+    values = list(row)
+    return {"inputs": [{"name": "x", "shape": [1, len(row)], "datatype": "FP64", "data": values}]}
+
+
 def _churn_row(row: Row) -> dict[str, Any]:
     """Give a row of the product's synthetic churn model: 15 numbers and 5 categories."""
     numbers = {f"number_{i}": value for i, value in enumerate(row[:15])}
@@ -135,11 +141,14 @@ def _bentoml(service: str) -> Callable[[Bench, Path], Ready]:
     return prepare
 
 
-def _mlserver(bench: Bench, folder: Path) -> Ready:
-    ports = {"http_port": "{port}"}
+def _mlserver(workers: int) -> Callable[[Bench, Path], Ready]:
+    return lambda bench, folder: _mlserver_with(workers, bench, folder)
+
+
+def _mlserver_with(workers: int, bench: Bench, folder: Path) -> Ready:
     settings = {
-        "debug": False, "host": "127.0.0.1", "parallel_workers": 0, "metrics_endpoint": None,
-        "gzip_enabled": False, "kafka_enabled": False,
+        "debug": False, "host": "127.0.0.1", "parallel_workers": workers,
+        "metrics_endpoint": None, "gzip_enabled": False, "kafka_enabled": False,
     }  # fmt: skip
     model = {
         "name": "booster",
@@ -152,7 +161,7 @@ def _mlserver(bench: Bench, folder: Path) -> Ready:
     (folder / "model-settings.json").write_text(json.dumps(model))
     tool = _python("mlserver").with_name("mlserver")
     variables = {
-        "MLSERVER_HTTP_PORT": ports["http_port"],
+        "MLSERVER_HTTP_PORT": "{port}",
         "MLSERVER_GRPC_PORT": "0",
         "MLSERVER_LOGGING_SETTINGS": str(_quiet(folder)),
     }
@@ -267,13 +276,12 @@ SERVERS = (
         lambda row: {"rows": [list(row)]}, lambda answer: answer[0], _bentoml("Front"),
     ),
     Server(
-        "mlserver", "MLServer", "/v2/models/booster/infer",
-        lambda row: {
-            "inputs": [
-                {"name": "x", "shape": [1, len(row)], "datatype": "FP64", "data": list(row)}
-            ]
-        },
-        lambda answer: answer["outputs"][0]["data"][0], _mlserver,
+        "mlserver", "MLServer, in its own process", "/v2/models/booster/infer", _tensor,
+        lambda answer: answer["outputs"][0]["data"][0], _mlserver(0),
+    ),
+    Server(
+        "mlserver-worker", "MLServer, with a worker (its default)", "/v2/models/booster/infer",
+        _tensor, lambda answer: answer["outputs"][0]["data"][0], _mlserver(1),
     ),
     Server(
         "litserve", "LitServe", "/predict", lambda row: {"row": list(row)},

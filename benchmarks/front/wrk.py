@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.front.processes import Running, busy_seconds
 
-SCRIPT = Path(__file__).with_name("wrk.lua")
+SCRIPT = Path(__file__).with_name("rows.lua")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def require_wrk() -> str:
 
 
 def load(
-    server: Running, *, path: str, bodies: Path, key: str | None, connections: int, seconds: float
+    server: Running, *, path: str, bodies: Path, keys: Path | None, connections: int, seconds: float
 ) -> Load:
     """Ask a server for some seconds.
 
@@ -78,8 +78,8 @@ def load(
         Of the request.
     bodies
         File of bodies, one a line, sent by turns.
-    key
-        Sent as ``X-API-Key``.
+    keys
+        File of keys, one a line, sent as ``X-API-Key`` by turns.
     connections
         How many are kept open.
     seconds
@@ -89,7 +89,7 @@ def load(
         require_wrk(), "-t", "1", "-c", str(connections), "-d", f"{ceil(seconds)}s",
         "--timeout", "10s", "-s", str(SCRIPT),
         f"http://127.0.0.1:{server.port}{path}", "--", str(bodies),
-        *([] if key is None else [key]),
+        *([] if keys is None else [str(keys)]),
     ]  # fmt: skip
     before, busy, began = server.cpu_seconds(), busy_seconds(), time.monotonic()
     spent = os.times()

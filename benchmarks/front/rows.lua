@@ -1,11 +1,21 @@
--- Sends the rows of a file by turns, and writes what was counted as one line of JSON.
+-- wrk's script: sends the rows of one file with the keys of another, both by turns, and writes
+-- what was counted as one line of JSON.
 local requests, turn = {}, 0
 
+local function lines_of(path)
+  local found = {}
+  if path ~= nil then
+    for line in io.lines(path) do found[#found + 1] = line end
+  end
+  return found
+end
+
 function init(args)
+  local bodies, keys = lines_of(args[1]), lines_of(args[2])
   wrk.headers["Content-Type"] = "application/json"
-  if args[2] ~= nil then wrk.headers["X-API-Key"] = args[2] end
-  for line in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("POST", nil, nil, line)
+  for i = 0, math.max(#bodies, #keys) - 1 do
+    wrk.headers["X-API-Key"] = keys[i % math.max(1, #keys) + 1]
+    requests[i + 1] = wrk.format("POST", nil, nil, bodies[i % #bodies + 1])
   end
 end
 
