@@ -23,7 +23,7 @@ from core.refusals import RowUnanswered
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of one row: an answer, or the error for which it was refused.
 

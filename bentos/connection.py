@@ -10,8 +10,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http import auto
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from bentos.problem import render
 from core.refusals import HeadersTooLarge, HttpInvalid, TooManyConnections
@@ -20,11 +25,47 @@ if TYPE_CHECKING:
     from core.errors import SeptetError
 
 PEER = "septet.peer"
+CYCLE = "septet.cycle"
 # A header may take twice this at most: it is looked at once every period.
 HEADER_SECONDS = 5.0
 # Far above any limit in the config, which answers in full; this one only guards the memory.
 MOST_HEADER_BYTES = 1 << 20
 MOST_CONNECTIONS = 8192
+
+
+def write_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
+    """Write a whole answer at once, past uvicorn's checks of each header, which cost a third of it.
+
+    Parameters
+    ----------
+    cycle
+        uvicorn's state of the exchange.
+    status
+        HTTP status.
+    head
+        Header lines, each with its end; with ``content-length``, without ``connection``.
+    body
+        The body; not sent to ``HEAD``.
+
+    Returns
+    -------
+    bool
+        Whether it was written; else the usual way must be gone.
+    """
+    if cycle.disconnected:
+        return True
+    if cycle.response_started or cycle.flow.write_paused:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    close = b"" if cycle.keep_alive else b"connection: close\r\n"
+    shown = b"" if cycle.scope["method"] == "HEAD" else body
+    cycle.transport.write(b"".join((STATUS_LINE[status], head, close, b"\r\n", shown)))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 def take_connections() -> None:
@@ -36,9 +77,16 @@ class Connection(HttpToolsProtocol):
     """uvicorn's protocol with a clock on the headers and a count of their bytes."""
 
     _header_since_s: float | None = None
+    _idle_since_s: float | None = None
     _header_bytes = 0
     _clock: asyncio.TimerHandle | None = None
     _fault: SeptetError | None = None
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        # uvicorn believes X-Forwarded-For of any caller on this machine; the gate alone reads it.
+        if isinstance(self.app, ProxyHeadersMiddleware):
+            self.app = self.app.app
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or turn it away when there are too many."""
@@ -60,6 +108,7 @@ class Connection(HttpToolsProtocol):
         """Start the clock, and note who really called: a header may claim another address."""
         super().on_message_begin()
         self._header_since_s = self.loop.time()
+        self._idle_since_s = None
         self._header_bytes = 0
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[PEER] = self.client[0] if self.client else ""
@@ -76,6 +125,23 @@ class Connection(HttpToolsProtocol):
         """Stop the clock."""
         self._header_since_s = None
         super().on_headers_complete()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope[CYCLE] = self.cycle
+
+    def on_response_complete(self) -> None:
+        """Go on with what was pipelined, or note since when the connection is idle.
+
+        uvicorn arms and disarms a timer a request here; one clock a connection does for both.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._idle_since_s = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no HTTP, and hang up."""
@@ -83,8 +149,10 @@ class Connection(HttpToolsProtocol):
         self._hang_up(self._fault or HttpInvalid(msg))
 
     def _look_at_clock(self) -> None:
-        since = self._header_since_s
-        if since is not None and self.loop.time() - since >= HEADER_SECONDS:
+        now_s = self.loop.time()
+        header_s, idle_s = self._header_since_s, self._idle_since_s
+        dawdles = header_s is not None and now_s - header_s >= HEADER_SECONDS
+        if dawdles or (idle_s is not None and now_s - idle_s >= self.timeout_keep_alive):
             self.transport.close()
             return
         self._clock = self.loop.call_later(HEADER_SECONDS, self._look_at_clock)

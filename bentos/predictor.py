@@ -19,6 +19,8 @@ from core.task import Task
 
 ENCODER = "encoder.json"
 RANGES = "ranges.json"
+# Fewer rows are walked sooner than they are looked at as arrays.
+_WORTH_A_LOOK = 4
 
 
 class Flag(BaseModel):
@@ -184,6 +186,9 @@ class RowPredictor(Predictor):
         self._spans: list[tuple[str, float, float]] = [
             (name, float(low), float(high)) for name, (low, high) in ranges.items()
         ]
+        self._spanned = tuple(name for name, _, _ in self._spans)
+        self._lows = np.array([low for _, low, _ in self._spans])
+        self._highs = np.array([high for _, _, high in self._spans])
         self._levels = {name: frozenset(known) for name, known in self.encoder.levels.items()}
         super().__init__(artifact)
 
@@ -206,14 +211,33 @@ class RowPredictor(Predictor):
         values = [array.tolist() for array in scores.values()]
         names = list(scores)
         reasons = self.drivers(columns) if explain else None
+        beyond = self._beyond(columns)
         answers: list[dict[str, Any]] = []
         for i, row in enumerate(rows):
             result = {name: _plain(column[i]) for name, column in zip(names, values, strict=True)}
-            answer: dict[str, Any] = {"result": result, "flags": self.flags(row)}
+            answer: dict[str, Any] = {
+                "result": result,
+                "flags": self.flags(row) if beyond[i] else [],
+            }
             if reasons is not None:
                 answer["drivers"] = reasons.explanation(i)
             answers.append(answer)
         return answers
+
+    def _beyond(self, columns: Columns) -> list[bool]:
+        """Tell which rows may have something to flag: most have not, and are not walked."""
+        rows = len(next(iter(columns.values())))
+        if rows < _WORTH_A_LOOK:
+            return [True] * rows
+        found = np.zeros(rows, dtype=bool)
+        if self._spanned:
+            values = np.array([columns[name] for name in self._spanned])
+            outside = (values < self._lows[:, None]) | (values > self._highs[:, None])
+            found |= outside.any(axis=0)
+        for name, known in self._levels.items():
+            found |= [value is not None and value not in known for value in columns[name]]
+        marked: list[bool] = found.tolist()
+        return marked
 
     def flags(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Name the inputs of a row that lie outside of the training range."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from uuid_utils import uuid7
 
+from bentos.connection import CYCLE, write_whole
 from bentos.problem import MEDIA_TYPE, HeaderList, from_status, render
 from core.errors import SeptetError
 
@@ -26,6 +27,11 @@ _SECURITY: HeaderList = [
 ]
 _STRICT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _ALL = (*_SECURITY, _STRICT_POLICY)
+_HEAD = (
+    b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+    + b"".join(b"%b: %b\r\n" % pair for pair in _ALL).replace(b"%", b"%%")
+    + b"%b"
+)
 _DROPPED = frozenset({b"server", b"x-bentoml-request-id", b"x-request-id"})
 _PROBLEM = MEDIA_TYPE.encode()
 
@@ -98,6 +104,14 @@ class Reply:
         status
             HTTP status.
         """
+        cycle = self.scope.get(CYCLE)
+        if cycle is not None:
+            extra = b"".join([b"%b: %b\r\n" % pair for pair in self.extra]) if self.extra else b""
+            head = _HEAD % (media_type, len(body), self.request_id, extra)
+            if write_whole(cycle, status, head, body):
+                self._started = self._done = True
+                self.status, self.sent_bytes = status, len(body)
+                return
         headers = [
             (b"content-type", media_type),
             (b"content-length", b"%d" % len(body)),

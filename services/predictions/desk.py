@@ -42,7 +42,7 @@ class Desk:
         self._metrics: Metrics = runtime.metrics
         self._limiter: Limiter = runtime.limiter
         self._depth = runtime.platform.limits.json_depth
-        observe = self._metrics.batch_sizes(model)
+        observe = self._metrics.computed
         self._tick = Tick(observe)
         self._slow = Flight(partial(_in_thread, explain=False), observe)
         self._reasons = Flight(partial(_in_thread, explain=True), observe)
@@ -67,7 +67,6 @@ class Desk:
             answer = await self._tick.submit(release, row)
         else:
             answer = await self._slow.submit(release, row)
-        self._metrics.answered(self.model, release.version, 1)
         await reply.answer(to_fast_bytes(answer), media_type=JSON)
 
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:

@@ -23,7 +23,7 @@ MOST_TOGETHER = 256
 
 Answering = "asyncio.Future[Answer]"
 Compute = Callable[["Release", Sequence["Row"]], Awaitable[Sequence[Outcome]]]
-Observe = Callable[[int], None]
+Observe = Callable[["Release", int], None]
 
 
 class Tick:
@@ -80,7 +80,7 @@ class Tick:
 
     def _answer(self, part: Sequence[tuple[Release, Row, asyncio.Future[Answer]]]) -> None:
         for release, places in by_release([release for release, _, _ in part]):
-            self._observe(len(places))
+            self._observe(release, len(places))
             try:
                 outcomes = predict_rows(release, [part[i][1] for i in places], explain=False)
             except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
@@ -149,7 +149,7 @@ class Flight:
     async def _answer(
         self, release: Release, part: Sequence[tuple[Release, Row, asyncio.Future[Answer]]]
     ) -> None:
-        self._observe(len(part))
+        self._observe(release, len(part))
         try:
             outcomes = await self._compute(release, [row for _, row, _ in part])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
