@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.front.model import build
 from benchmarks.front.picture import draw
@@ -15,6 +18,7 @@ from benchmarks.front.wrk import require_wrk
 from benchmarks.report import PAGE, write_section
 from core.settings import ROOT
 
+FOLDER = ROOT / ".septet" / "bench" / "work"
 PICTURE = PAGE.parent / "performance" / "front-door.png"
 
 
@@ -29,13 +33,31 @@ def main() -> None:
         connections=tuple(int(part) for part in options.connections.split(",")),
         patience_seconds=options.patience,
     )
-    bench = build(ROOT / ".septet" / "bench" / "work")
-    seen = measure(bench, servers, plan, say=_say)
+    with alone(FOLDER):
+        seen = measure(build(FOLDER), servers, plan, say=_say)
     text = render(seen, plan.connections)
     _say(f"\n{text}")
     if options.only is None or options.write:
         write_section("front door", text)
         draw([one for one in seen if one.server.model == "booster"], PICTURE)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep others out of a folder until the block ends.
+
+    Raises
+    ------
+    SystemExit
+        Another run is in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another run is measuring in {folder}: wait for it to end") from None
+        yield
 
 
 def render(seen: Sequence[Seen], connections: Sequence[int]) -> str:
