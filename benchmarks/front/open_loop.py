@@ -187,6 +187,14 @@ class Client:
 
     def work(self) -> Outcome:
         """Send everything that is due, wait for the answers, and count."""
+        try:
+            return self._work()
+        finally:
+            for link in self._links.values():
+                link.socket.close()
+            self._poll.close()
+
+    def _work(self) -> Outcome:
         order = self._order
         due = int(order.per_second * order.seconds)
         began = time.perf_counter() + 0.05

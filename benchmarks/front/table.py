@@ -122,7 +122,7 @@ def ratio(one: Seen, other: Seen, count: int, name: str = "per_second") -> float
     pairs = list(zip(one.loads.get(count, []), other.loads.get(count, []), strict=False))
     if not pairs:
         return None
-    return median(getattr(a, name) / max(1e-9, getattr(b, name)) for a, b in pairs)
+    return float(median(getattr(a, name) / max(1e-9, getattr(b, name)) for a, b in pairs))
 
 
 def verdicts(seen: Sequence[Seen], batches: Sequence[Batch]) -> list[Verdict]:
