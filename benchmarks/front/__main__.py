@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 from benchmarks.front.model import build
 from benchmarks.front.picture import draw
 from benchmarks.front.rounds import Plan, Seen, measure
 from benchmarks.front.servers import SERVERS, chosen
 from benchmarks.front.table import noise, servers_table, tails_table, verdict_table, verdicts
+from benchmarks.front.workplace import FOLDER, alone, say
 from benchmarks.front.wrk import require_wrk
 from benchmarks.report import PAGE, write_section
-from core.settings import ROOT
 
-FOLDER = ROOT / ".septet" / "bench" / "work"
 PICTURE = PAGE.parent / "performance" / "front-door.png"
 
 
@@ -34,30 +29,12 @@ def main() -> None:
         patience_seconds=options.patience,
     )
     with alone(FOLDER):
-        seen = measure(build(FOLDER), servers, plan, say=_say)
+        seen = measure(build(FOLDER), servers, plan, say=say)
     text = render(seen, plan.connections)
-    _say(f"\n{text}")
+    say(f"\n{text}")
     if options.only is None or options.write:
         write_section("front door", text)
         draw([one for one in seen if one.server.model == "booster"], PICTURE)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep others out of a folder until the block ends.
-
-    Raises
-    ------
-    SystemExit
-        Another run is in it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SystemExit(f"another run is measuring in {folder}: wait for it to end") from None
-        yield
 
 
 def render(seen: Sequence[Seen], connections: Sequence[int]) -> str:
@@ -92,11 +69,6 @@ def _options() -> argparse.Namespace:
         "--write", action="store_true", help="write docs/performance.md also with --only"
     )
     return parser.parse_args()
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
