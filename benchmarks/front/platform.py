@@ -35,4 +35,5 @@ class Platform:
         RUNTIME.stop()
 
 
-Platform.add_asgi_middleware(Gate, runtime=RUNTIME, routes=APP.routes)
+# mypy sees the class; the decorator made a Service of it.
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME, routes=APP.routes)  # type: ignore[attr-defined]
