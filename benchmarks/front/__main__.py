@@ -9,7 +9,7 @@ from benchmarks.front.model import build
 from benchmarks.front.picture import draw
 from benchmarks.front.rounds import Plan, Seen, measure
 from benchmarks.front.servers import SERVERS, chosen
-from benchmarks.front.table import noise, servers_table, tails_table, verdict_table, verdicts
+from benchmarks.front.table import TWO, noise, servers_table, tails_table, verdict_table, verdicts
 from benchmarks.front.workplace import FOLDER, alone, say
 from benchmarks.front.wrk import require_wrk
 from benchmarks.report import PAGE, write_section
@@ -34,7 +34,10 @@ def main() -> None:
     say(f"\n{text}")
     if options.only is None or options.write:
         write_section("front door", text)
-        draw([one for one in seen if one.server.model == "booster"], PICTURE)
+        draw(
+            [one for one in seen if one.server.model == "booster" and one.server.name != TWO],
+            PICTURE,
+        )
 
 
 def render(seen: Sequence[Seen], connections: Sequence[int]) -> str:

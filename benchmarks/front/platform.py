@@ -1,9 +1,12 @@
 """The platform itself, with the benchmark's model in the place of the catalog's.
 
-Wired as ``services.platform`` wires it; what differs is the model alone.
+Wired as ``services.platform`` wires it; what differs is the model, and how many
+processes serve.
 """
 
 from __future__ import annotations
+
+import os
 
 import bentoml
 
@@ -16,12 +19,12 @@ from services.gate import Gate
 from services.runtime import Runtime
 
 RUNTIME = Runtime(("churn",), kind_of=booster_predictor)
-
+OPTIONS = service_options() | {"workers": int(os.environ.get("SEPTET_BENCH_WORKERS", "1"))}
 
 APP = create_app(RUNTIME, docs_files=docs_files())
 
 
-@bentoml.service(name="septet", service_class=Fronted, **service_options())
+@bentoml.service(name="septet", service_class=Fronted, **OPTIONS)
 @bentoml.asgi_app(APP, path="/", name="platform")
 class Platform:
     """Answers with the benchmark's model."""

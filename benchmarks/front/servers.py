@@ -220,7 +220,9 @@ def _ray(bench: Bench, folder: Path) -> Ready:
     return Ready(command, _plain(bench) | variables)
 
 
-def _septet(service: str, write: Callable[[Bench, Path], None]) -> Callable[[Bench, Path], Ready]:
+def _septet(
+    service: str, write: Callable[[Bench, Path], None], *, workers: int = 1
+) -> Callable[[Bench, Path], Ready]:
     def prepare(bench: Bench, folder: Path) -> Ready:
         home = folder / "septet"
         write(bench, home)
@@ -234,6 +236,7 @@ def _septet(service: str, write: Callable[[Bench, Path], None]) -> Callable[[Ben
             "SEPTET_HOME": str(home),
             "SEPTET_CONFIGS": str(_configs(folder)),
             "SEPTET_LOG_LEVEL": "INFO",
+            "SEPTET_BENCH_WORKERS": str(workers),
         }
         return Ready(command, _plain(bench) | _bentoml_home(folder) | variables, key=key)
 
@@ -266,6 +269,11 @@ SERVERS = (
         "ours", "Septet, everything on", "/api/churn", _named,
         lambda answer: answer["result"]["prediction"],
         _septet("benchmarks.front.platform:Platform", write_release),
+    ),
+    Server(
+        "ours-two", "Septet, two serving processes", "/api/churn", _named,
+        lambda answer: answer["result"]["prediction"],
+        _septet("benchmarks.front.platform:Platform", write_release, workers=2),
     ),
     Server(
         "bentoml", "BentoML, batchable", "/predict", lambda row: {"rows": [list(row)]},

@@ -10,10 +10,11 @@ from benchmarks.front.batch import JSON, Batch
 from benchmarks.front.rounds import OPEN_PER_SECOND, Seen
 from benchmarks.front.wrk import Load
 
-BARE, OURS = "fastapi", "ours"
+BARE, OURS, TWO = "fastapi", "ours", "ours-two"
 LEAST = {BARE: 2.5, "mlserver": 6.0, "composite": 12.0}
 MOST_MEDIAN, MOST_P99, MOST_P99_CROWDED = 1.0, 1.5, 1.0
 MOST_JSON, MOST_BINARY = 2.0, 1.3
+MOST_PROCESSOR = 1.15
 CROWDED = (32, 256)
 
 
@@ -128,7 +129,7 @@ def ratio(one: Seen, other: Seen, count: int, name: str = "per_second") -> float
 def verdicts(seen: Sequence[Seen], batches: Sequence[Batch]) -> list[Verdict]:
     """Hold what was measured against what must be reached."""
     by_name = {one.server.name: one for one in seen}
-    return [*_crowded(by_name), *_lone(by_name), *_batches(batches)]
+    return [*_crowded(by_name), *_lone(by_name), *_batches(batches), *_two(by_name)]
 
 
 def _crowded(by_name: Mapping[str, Seen]) -> Iterator[Verdict]:
@@ -164,6 +165,14 @@ def _batches(batches: Sequence[Batch]) -> Iterator[Verdict]:
         else:
             shown = f"{batch.ratio:.2f} x ({batch.served_ms:.1f} to {batch.model_ms:.1f} ms)"
             yield Verdict(what, shown, f"at most {most:g} x", batch.ratio <= most)
+
+
+def _two(by_name: Mapping[str, Seen]) -> Iterator[Verdict]:
+    one, two = by_name.get(OURS), by_name.get(TWO)
+    for count in CROWDED:
+        times = ratio(two, one, count, "cpu_us") if one and two else None
+        what = f"{count} connections, processor time a row with two processes beside one"
+        yield _times(what, times, most=MOST_PROCESSOR)
 
 
 def _times(
