@@ -253,7 +253,7 @@ class Client:
             return
         held = link.held + part if link.held else part
         head = held.find(b"\r\n\r\n")
-        if head < 0 or len(held) < head + 4 + _length(held[:head]):
+        if head < 0 or not _is_whole(held, head):
             link.held = held
             return
         link.held = b""
@@ -307,9 +307,16 @@ def _requests(order: Order) -> list[bytes]:
     return built
 
 
-def _length(head: bytes) -> int:
-    """Read the length of the body that follows."""
-    lowered = head.lower()
+def _is_whole(held: bytes, head: int) -> bool:
+    """Say whether an answer whose headers end at ``head`` has come as a whole."""
+    lowered = held[:head].lower()
+    if b"transfer-encoding: chunked" in lowered:
+        return held.endswith(b"0\r\n\r\n")
+    return len(held) >= head + 4 + _length(lowered)
+
+
+def _length(lowered: bytes) -> int:
+    """Read the length of the body that follows; the headers are in lower case."""
     at = lowered.find(_LENGTH)
     if at < 0:
         raise ValueError("the answer does not say how long it is")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -10,9 +11,9 @@ from benchmarks.front.batch import Batch, batches
 from benchmarks.front.environments import NotInstalledError
 from benchmarks.front.model import Bench
 from benchmarks.front.open_loop import Outcome
-from benchmarks.front.processes import DidNotStartError, wait_for_quiet
+from benchmarks.front.processes import wait_for_quiet
 from benchmarks.front.servers import Ready, Server
-from benchmarks.front.serving import Serving, WrongAnswerError, serving
+from benchmarks.front.serving import Serving, serving
 from benchmarks.front.wrk import Load
 
 OURS = "ours"
@@ -113,7 +114,8 @@ def _measure_one(bench: Bench, seen: Seen, ready: Ready, *, plan: Plan, say: Say
             if seen.server.name == OURS and ready.key is not None:
                 seen.batches.append(batches(bench, port=one.up.port, key=ready.key))
                 say("  ".join(_form(batch) for batch in seen.batches[-1]))
-    except (DidNotStartError, WrongAnswerError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        # One server that fails must not cost the measurements of all the others.
         seen.failure = getattr(error, "reason", str(error))
         say(f"{seen.server.name}: {error}")
 

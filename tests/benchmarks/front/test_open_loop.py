@@ -130,6 +130,13 @@ def test_bodies_and_keys_are_sent_by_turns(bodies: Path) -> None:
     assert all(b"POST /x HTTP/1.1\r\n" in request for request in seen)
 
 
+def test_a_chunked_answer_is_whole_with_its_last_chunk(bodies: Path) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    with server(lambda _number, _request: reply) as port:
+        outcome = ask(port, bodies)
+    assert outcome.statuses == {"200": 100}
+
+
 def test_an_answer_that_comes_in_pieces_is_put_together(bodies: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
 
