@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from bentos.answering import Answer, Outcome, answer_rows, predict_rows, read_ro
 from bentos.border import JSON
 from bentos.problem import to_fast_bytes
 from bentos.strict_json import read_json
+from bentos.tabular import answer_table, batch_json, form_of, read_body, rows_of
 from core.refusals import BatchTooLarge
+from core.table import CloserLook, Form, Table
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.gathering import Flight, Tick
 
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from services.access.limits import Limiter
     from services.metrics import Metrics
     from services.runtime import Runtime
+
+
+# A body up to this size is read sooner than handed to a thread and back.
+AT_ONCE_BYTES = 1 << 20
 
 
 class Desk:
@@ -45,6 +52,8 @@ class Desk:
         observe = self._metrics.computed
         self._tick = Tick(observe)
         self._slow = Flight(partial(_in_thread, explain=False), observe)
+        self._formed: Release | None = None
+        self._form: Form | None = None
         self._reasons = Flight(partial(_in_thread, explain=True), observe)
 
     @property
@@ -73,24 +82,44 @@ class Desk:
         """Answer a batch, each row on its own."""
         explain = read_explain(reply.scope["query_string"])
         release = self._runtime.holder.champion(self.model)
-        rows = read_rows(read_json(body, max_depth=self._depth))
+        if len(body) > AT_ONCE_BYTES:
+            batch = await asyncio.to_thread(self._read, release, body, explain=explain)
+        else:
+            batch = self._read(release, body, explain=explain)
+        size = batch.size if isinstance(batch, Table) else len(batch)
         most = release.contract.config.serving.max_batch_rows
-        if len(rows) > most:
-            raise BatchTooLarge(len(rows), most)
-        wait = self._limiter.take_rows(caller, len(rows))
+        if size > most:
+            raise BatchTooLarge(size, most)
+        wait = self._limiter.take_rows(caller, size)
         if wait is not None:
             await wait
-        reply.notes["version"], reply.notes["rows"] = release.version, len(rows)
-        answer, content = await asyncio.to_thread(_answer_batch, release, rows, explain=explain)
+        reply.notes["version"], reply.notes["rows"] = release.version, size
+        answer, content = await asyncio.to_thread(_answer_batch, release, batch, explain=explain)
         self._metrics.answered(self.model, release.version, answer["answered"])
         self._metrics.refused(self.model, release.version, answer["refused"])
         await reply.answer(content, media_type=JSON)
 
+    def _read(self, release: Release, body: bytes, *, explain: bool) -> Table | list[object]:
+        """Read a batch: as columns when it is a plain table, else as rows."""
+        if release is not self._formed:
+            self._formed, self._form = release, form_of(release)
+        if self._form is not None and not explain:
+            with suppress(CloserLook):
+                return read_body(self._form, body)
+        return read_rows(read_json(body, max_depth=self._depth))
+
 
 def _answer_batch(
-    release: Release, rows: Sequence[object], *, explain: bool
+    release: Release, batch: Table | list[object], *, explain: bool
 ) -> tuple[Answer, bytes]:
-    answer = batch_answer(release, answer_rows(release, rows, explain=explain))
+    if isinstance(batch, Table):
+        try:
+            answer = batch_json(release, batch, answer_table(release, batch))
+        except CloserLook:
+            batch = rows_of(batch, release)
+        else:
+            return answer, to_fast_bytes(answer)
+    answer = batch_answer(release, answer_rows(release, batch, explain=explain))
     return answer, to_fast_bytes(answer)
 
 
