@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from benchmarks.front.model import build
@@ -21,6 +22,7 @@ def main() -> None:
     """Measure, print the table, and write it down."""
     options = _options()
     require_wrk()
+    os.nice(options.nice)  # servers and wrk inherit it
     servers = chosen(options.only)
     plan = Plan(
         rounds=options.rounds,
@@ -67,6 +69,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=0.0, metavar="SECONDS",
         help="wait this long, at most, for a quiet machine before each run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nice", type=int, default=0, metavar="N",
+        help="run at another priority: -10 (as root) goes before what else runs here",
     )  # fmt: skip
     parser.add_argument(
         "--write", action="store_true", help="write docs/performance.md also with --only"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, floor, log10
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.front.rounds import Seen
 from benchmarks.front.table import BARE, OURS, middle
@@ -48,16 +50,22 @@ def _panel(
 ) -> None:
     places = list(range(len(seen)))
     known = [0.0 if value is None else value for value in values]
-    bars = panel.barh(places, known, color=[_colour(one) for one in seen], height=0.7)
+    colours = [_colour(one) for one in seen]
     if is_log and any(known):
+        # A bar has no length on an axis without a zero: a dot says where, and no more.
         panel.set_xscale("log")
-        panel.set_xlim(left=min(value for value in known if value) / 2, right=3 * max(known))
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        least = min(value for value in known if value)
+        panel.set_xlim(10 ** floor(log10(least)), 10 ** ceil(log10(2 * max(known))))
+        panel.scatter(known, places, c=colours, s=60, zorder=3)
+        panel.grid(axis="x", which="major", color="#e3e7ea")
     elif any(known):
+        panel.barh(places, known, color=colours, height=0.7)
         panel.set_xlim(0, 1.18 * max(known))
-    for bar, value in zip(bars, values, strict=True):
+    for place, value in zip(places, values, strict=True):
         text = "not measured" if value is None else _shown(value, is_log=is_log)
-        at = (bar.get_width() or panel.get_xlim()[0], bar.get_y() + bar.get_height() / 2)
-        panel.annotate(text, at, xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        at = (value or panel.get_xlim()[0], place)
+        panel.annotate(text, at, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
     panel.set_yticks(places, [one.server.title for one in seen], fontsize=9)
     if not panel.yaxis_inverted():
         panel.invert_yaxis()
