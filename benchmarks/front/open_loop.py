@@ -102,7 +102,7 @@ class Outcome:
     good_per_second
         Answers of 200 a second while the schedule ran.
     lag_p99_ms
-        How late this client sent, measured by its own clock: it must be small beside the rest.
+        How late this client saw that a request was due: its own fault, to be small beside the rest.
     """
 
     due: int
@@ -205,6 +205,7 @@ class Client:
             now = time.perf_counter()
             while planned < due and (moment := began + planned / order.per_second) <= now:
                 waiting.append(moment)
+                self._tally.lag.append(now - moment)
                 planned += 1
             self._send(waiting)
             busy = len(self._links) - len(self._idle)
@@ -226,7 +227,6 @@ class Client:
             link = self._idle.pop() if self._idle else self._connect()
             link.due_s = waiting.popleft()
             link.sent_s = time.perf_counter()
-            self._tally.lag.append(link.sent_s - link.due_s)
             self._turn += 1
             try:
                 link.socket.send(self._requests[self._turn % len(self._requests)])

@@ -12,7 +12,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
+
+import yaml
 
 from benchmarks.front.model import Bench, build
 from benchmarks.front.open_loop import Outcome
@@ -24,6 +27,7 @@ from benchmarks.front.table import Verdict, verdict_table
 from benchmarks.front.workplace import FOLDER, alone, say
 from benchmarks.front.wrk import require_wrk
 from benchmarks.report import write_section
+from core.config import PlatformConfig
 
 LEAST_GOODPUT, MOST_GROWTH, MOST_SHED_MS = 0.9, 0.2, 50.0
 CAPACITY_RUNS, CAPACITY_CONNECTIONS, CAPACITY_SECONDS = 3, 128, 5.0
@@ -95,6 +99,7 @@ def _measure(bench: Bench, case: Case, *, times: float, seconds: float) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     ready = server.prepare(bench, folder)
+    _bound(folder / "configs" / "platform.yaml")
     asked = replace(server, path=server.path + case.query)
     with serving(bench, asked, ready, folder=folder) as one:
         one.closed(CAPACITY_CONNECTIONS, WARM_UP_SECONDS)
@@ -105,6 +110,15 @@ def _measure(bench: Bench, case: Case, *, times: float, seconds: float) -> str:
         with sampled(one.up) as memory:
             outcome = _overload(one, per_second=times * capacity, seconds=seconds)
     return _text(case, outcome, capacity=capacity, before=before, memory=memory, times=times)
+
+
+def _bound(path: Path) -> None:
+    """Let one key have as many requests at once as the product's own tier for bulk."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    at_once = PlatformConfig().tiers["bulk"].concurrent
+    for tier in content["tiers"].values():
+        tier["concurrent"] = at_once
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 def _overload(one: Serving, *, per_second: float, seconds: float) -> Outcome:
