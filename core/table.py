@@ -6,7 +6,8 @@ which names every fault. So both ways accept the same, and only one of them expl
 
 from __future__ import annotations
 
-import math
+import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +28,9 @@ _NONE = type(None)
 _TIMES: TypeAdapter[list[datetime | None]] = TypeAdapter(list[Time | None])
 _COLONS = methodcaller("count", ":")
 _LARGEST_INTEGER = 2**53
+
+
+Cells = Sequence[Any] | npt.NDArray[np.float64]
 
 
 class CloserLook(Exception):
@@ -118,11 +122,11 @@ class Form:
         texts = sum(
             sum(map(_COLONS, filter(None, column)))
             for column in cells
-            if isinstance(column[0], str) and set(map(type, column)) <= {str, _NONE}
+            if str in (kinds := set(map(type, column))) and kinds <= {str, _NONE}
         )
         return self.check(given, len(rows)), texts
 
-    def check(self, given: Mapping[str, Sequence[Any]], size: int) -> Table:
+    def check(self, given: Mapping[str, Cells], size: int) -> Table:
         """Check columns of plain values.
 
         Parameters
@@ -144,18 +148,22 @@ class Form:
         columns = {name: _column(f, given.get(name), size) for name, f in self.features.items()}
         entities = given.get(config.entity)
         if entities is not None:
-            _check_texts(entities, nullable=True)
+            entities = _texts(entities, nullable=True)
         times = given.get(config.as_of) if config.as_of else None
         return Table(size, columns, entities, None if times is None else _times(times))
 
 
-def _column(feature: Feature, values: Sequence[Any] | None, size: int) -> npt.NDArray[Any]:
+def _column(feature: Feature, values: Cells | None, size: int) -> npt.NDArray[Any]:
     """Check the values of one feature, and give them as an array."""
     if values is None:
         missing = np.full(size, None, dtype=object)
         return missing if feature.type == "category" else np.full(size, np.nan)
+    if isinstance(values, np.ndarray):
+        numbers: npt.NDArray[np.float64] = values
+        check_numbers(numbers, feature, nulls=feature.nullable)
+        return numbers
     if feature.type == "category":
-        _check_texts(values, nullable=feature.nullable)
+        _texts(values, nullable=feature.nullable)
         if feature.categories is not None and not set(values) <= {*feature.categories, None}:
             raise CloserLook
         column = np.empty(size, dtype=object)
@@ -166,7 +174,9 @@ def _column(feature: Feature, values: Sequence[Any] | None, size: int) -> npt.ND
     if not kinds <= allowed:
         raise CloserLook
     try:
-        numbers = np.array(values, dtype=np.float64)
+        # An array of doubles is filled several times sooner than numpy looks at the objects.
+        plain = _NONE not in kinds
+        numbers = np.frombuffer(array("d", values)) if plain else np.array(values, dtype=np.float64)
     except OverflowError:
         raise CloserLook from None
     check_numbers(numbers, feature, nulls=_NONE in kinds)
@@ -190,30 +200,30 @@ def check_numbers(numbers: npt.NDArray[np.float64], feature: Feature, *, nulls: 
     CloserLook
         One is outside.
     """
-    # NaN passes no comparison, and so fails the check where nulls are not accounted for.
+    most = _LARGEST_INTEGER if feature.type == "integer" else sys.float_info.max
+    low = -most if feature.minimum is None else feature.minimum
+    high = most if feature.maximum is None else feature.maximum
+    # NaN passes no comparison: where nulls are, only the rest is looked at.
+    if low <= numbers.min() and numbers.max() <= high:
+        return
     known = numbers[~np.isnan(numbers)] if nulls else numbers
-    low, high = feature.minimum, feature.maximum
-    if feature.type == "integer":
-        low = -_LARGEST_INTEGER if low is None else low
-        high = _LARGEST_INTEGER if high is None else high
-    low = -math.inf if low is None else low
-    high = math.inf if high is None else high
     if known.size and not (low <= known.min() and known.max() <= high):
         raise CloserLook
-    if known.size and not (np.isfinite(known.min()) and np.isfinite(known.max())):
+
+
+def _texts(values: Cells, *, nullable: bool) -> Sequence[str | None]:
+    if isinstance(values, np.ndarray):
         raise CloserLook
-
-
-def _check_texts(values: Sequence[Any], *, nullable: bool) -> None:
     kinds = set(map(type, values))
     if not kinds <= ({str, _NONE} if nullable else {str}):
         raise CloserLook
     lengths = set(map(len, filter(partial(_is_not, None), values)))
     if lengths and not (min(lengths) >= 1 and max(lengths) <= TEXT_LENGTH):
         raise CloserLook
+    return values
 
 
-def _times(values: Sequence[Any]) -> list[str | None]:
+def _times(values: Cells) -> list[str | None]:
     try:
         read = _TIMES.validate_python(values)
     except ValidationError:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,8 +15,12 @@ from starlette.routing import Route
 from bentos.border import REQUEST_ID
 from bentos.catalog import model_name
 from bentos.problem import render
+from core.denials import RecordsUnavailable
 from core.errors import ModelUnknown, SeptetError
+from core.logs import get_logger
+from services.access.api import audit_router, keys_router
 from services.docs import docs_routes
+from services.fields import query_refusal
 from services.metrics import CONTENT_TYPE
 from services.places import BATCH, ROW
 from services.predictions.schema import READING_ERRORS, add_predictions, responses_of
@@ -45,6 +50,9 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         Folder of the Swagger UI files.
     """
     app = FastAPI(title="Septet", description=_ABOUT, docs_url=None, redoc_url=None)
+    # Before the models' own routes: no model is called `keys` or `audit`.
+    app.include_router(keys_router(runtime))
+    app.include_router(audit_router(runtime))
     app.include_router(releases_router(runtime))
     app.router.routes.extend(docs_routes(docs_files))
     app.router.routes.extend(
@@ -56,6 +64,7 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         ]
     )
     app.add_exception_handler(SeptetError, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_bad_query)
     page = OpenApiPage(app, runtime)
     app.openapi = page.read  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app
@@ -97,8 +106,10 @@ class OpenApiPage:
         for operations in document["paths"].values():
             for operation in operations.values():
                 # FastAPI documents its own 422, which no route of ours can give.
-                operation["responses"].pop("422", None)
-                operation["responses"] |= reading
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+                if "models" in operation["tags"]:
+                    operation["responses"] |= reading
         add_predictions(document, self._runtime.holder)
         components = document["components"]
         for unused in ("HTTPValidationError", "ValidationError"):
@@ -125,10 +136,19 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     """Answer with the problem document of one of our errors."""
     if not isinstance(error, SeptetError):
         raise error
+    if isinstance(error, RecordsUnavailable):
+        get_logger(__name__).error("records_unavailable", reason=error.detail)
     status, headers, body = render(error, instance=request.scope.get(REQUEST_ID))
     response = Response(body, status_code=status)
     response.raw_headers = headers
     return response
+
+
+async def _answer_bad_query(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI found wrong: it reads nothing but queries here."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return await _answer_problem(request, query_refusal(error.errors()))
 
 
 def _version() -> str:
