@@ -27,7 +27,7 @@ from benchmarks.front.table import Verdict, verdict_table
 from benchmarks.front.workplace import FOLDER, alone, say
 from benchmarks.front.wrk import require_wrk
 from benchmarks.report import write_section
-from core.config import PlatformConfig
+from core.platform_config import PlatformConfig
 
 LEAST_GOODPUT, MOST_GROWTH, MOST_SHED_MS = 0.9, 0.2, 50.0
 CAPACITY_RUNS, CAPACITY_CONNECTIONS, CAPACITY_SECONDS = 3, 128, 5.0
