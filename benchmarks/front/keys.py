@@ -101,12 +101,12 @@ def _side(bench: Bench, title: str, *, hot: int) -> Side:
     keys = None
     if hot:
         keys = folder / "hot.txt"
-        made = _write_keys(Settings(home=folder / "septet"), HELD)
+        made = write_keys(Settings(home=folder / "septet"), HELD)
         keys.write_text("".join(f"{key}\n" for key in made[:hot]), encoding="utf-8")
     return Side(title, ready, keys)
 
 
-def _write_keys(settings: Settings, count: int) -> list[str]:
+def write_keys(settings: Settings, count: int) -> list[str]:
     """Put many keys into the records at once, as if each had been made by its own command."""
     records = Records(settings.records_url)
     made: list[str] = []

@@ -109,7 +109,7 @@ def _measure(bench: Bench, case: Case, *, times: float, seconds: float) -> str:
         before = one.up.rss_mib()
         with sampled(one.up) as memory:
             outcome = _overload(one, per_second=times * capacity, seconds=seconds)
-    return _text(case, outcome, capacity=capacity, before=before, memory=memory, times=times)
+    return report(case, outcome, capacity=capacity, before=before, memory=memory, times=times)
 
 
 def _bound(path: Path) -> None:
@@ -143,9 +143,26 @@ def sampled(server: Running) -> Iterator[Memory]:
         thread.join()
 
 
-def _text(
+def report(
     case: Case, outcome: Outcome, *, capacity: float, before: float, memory: Memory, times: float
 ) -> str:
+    """Write what came of a case as Markdown.
+
+    Parameters
+    ----------
+    case
+        What was asked.
+    outcome
+        What the open loop saw.
+    capacity
+        Good answers a second that wrk had gotten before.
+    before
+        Memory before, in MiB.
+    memory
+        Memory meanwhile.
+    times
+        How many times the capacity was asked for.
+    """
     share = outcome.good_per_second / capacity
     most = max(memory.samples, default=before)
     growth = most / before - 1
