@@ -145,12 +145,18 @@ class Link:
         Moments of the request that is under way.
     held
         The part of the answer that came.
+    is_asked
+        Whether an answer is awaited.
+    is_open
+        Whether it was not closed.
     """
 
     socket: socket.socket
     due_s: float = 0.0
     sent_s: float = 0.0
     held: bytes = b""
+    is_asked: bool = False
+    is_open: bool = True
 
 
 @dataclass
@@ -208,11 +214,12 @@ class Client:
                 self._tally.lag.append(now - moment)
                 planned += 1
             self._send(waiting)
-            busy = len(self._links) - len(self._idle)
+            busy = sum(link.is_asked for link in self._links.values()) if planned == due else 1
             if planned == due and not waiting and not busy:
                 break
             if now > self._end_s + _PATIENCE_SECONDS:
-                self._tally.statuses[0] += busy + len(waiting)
+                asked = sum(link.is_asked for link in self._links.values())
+                self._tally.statuses[0] += asked + len(waiting)
                 break
             pause = began + planned / order.per_second - time.perf_counter()
             if pause > 0:
@@ -225,6 +232,9 @@ class Client:
     def _send(self, waiting: deque[float]) -> None:
         while waiting and (self._idle or len(self._links) < self._order.connections):
             link = self._idle.pop() if self._idle else self._connect()
+            if not link.is_open:
+                continue
+            link.is_asked = True
             link.due_s = waiting.popleft()
             link.sent_s = time.perf_counter()
             self._turn += 1
@@ -256,7 +266,7 @@ class Client:
         if head < 0 or not _is_whole(held, head):
             link.held = held
             return
-        link.held = b""
+        link.held, link.is_asked = b"", False
         self._count(link, int(held[9:12]), held[:head])
         self._idle.append(link)
 
@@ -272,7 +282,9 @@ class Client:
             tally.bare += b"retry-after:" not in head.lower()
 
     def _drop(self, link: Link) -> None:
-        self._tally.statuses[0] += 1
+        # A server may close a connection that it owes nothing.
+        self._tally.statuses[0] += link.is_asked
+        link.is_open = False
         self._poll.unregister(link.socket.fileno())
         del self._links[link.socket.fileno()]
         link.socket.close()

@@ -7,6 +7,7 @@ are the good answers that still come, what the shed ones say and how soon, and m
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ def main() -> None:
     """Measure every case and write the figures down."""
     options = _options()
     require_wrk()
+    os.nice(options.nice)
     cases = [CASES[name] for name in options.cases.split(",")]
     with alone(FOLDER):
         bench = build(FOLDER)
@@ -89,6 +91,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)}")
     parser.add_argument("--times", type=float, default=3.0, help="the capacity")
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--nice", type=int, default=0, help="as benchmarks.front")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     return parser.parse_args()
 
