@@ -6,14 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bentos.border import REQUEST_ID
 from bentos.catalog import model_name
 from bentos.problem import render
+from core.denials import RecordsUnavailable
 from core.errors import ModelUnknown, SeptetError
+from core.logs import get_logger
+from services.access.api import audit_router, keys_router
 from services.docs import docs_routes
+from services.fields import query_refusal
 from services.metrics import CONTENT_TYPE
 from services.openapi.page import OpenApiPage, operation_id
 from services.places import BATCH, ROW
@@ -49,6 +54,9 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=operation_id,
     )
+    # Before the models' own routes: no model is called `keys` or `audit`.
+    app.include_router(keys_router(runtime))
+    app.include_router(audit_router(runtime))
     app.include_router(releases_router(runtime))
     app.router.routes.extend(docs_routes(docs_files))
     app.router.routes.extend(
@@ -60,6 +68,7 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         ]
     )
     app.add_exception_handler(SeptetError, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_bad_query)
     page = OpenApiPage(app, runtime.holder)
     app.openapi = page.read  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app
@@ -79,7 +88,16 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     """Answer with the problem document of one of our errors."""
     if not isinstance(error, SeptetError):
         raise error
+    if isinstance(error, RecordsUnavailable):
+        get_logger(__name__).error("records_unavailable", reason=error.detail)
     status, headers, body = render(error, instance=request.scope.get(REQUEST_ID))
     response = Response(body, status_code=status)
     response.raw_headers = headers
     return response
+
+
+async def _answer_bad_query(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI found wrong: it reads nothing but queries here."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return await _answer_problem(request, query_refusal(error.errors()))

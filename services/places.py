@@ -1,19 +1,15 @@
-"""Which route a request means: its template, its model, and who answers it."""
+"""Which route a request means: its template, its model, who may ask it, and who answers it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from starlette.routing import Match
+from typing import TYPE_CHECKING
 
 from bentos.catalog import path_name
+from services.access.rules import Rule, find_route, methods_of, rule_of
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
-    from starlette.types import Scope
-
     from bentos.reply import Reply
     from services.access.caller import Caller
 
@@ -31,6 +27,8 @@ class Place:
     ----------
     template
         Path of the route with its parameters' names; empty when there is no such route.
+    rule
+        Who may ask it.
     model
         The model that is asked, if one is.
     handler
@@ -42,13 +40,11 @@ class Place:
     """
 
     template: str
+    rule: Rule
     model: str | None = None
     handler: Handler | None = None
     also: frozenset[bytes] = frozenset()
     allowed: tuple[str, ...] = ()
-
-
-NOWHERE = Place("")
 
 
 class Places:
@@ -56,8 +52,6 @@ class Places:
 
     Parameters
     ----------
-    routes
-        The app's.
     handlers
         What answers straight from the gate, by template and model.
     also
@@ -66,64 +60,32 @@ class Places:
 
     def __init__(
         self,
-        routes: Sequence[BaseRoute],
-        *,
         handlers: Mapping[tuple[str, str], Handler],
+        *,
         also: frozenset[bytes] = frozenset(),
     ) -> None:
-        self._routes = tuple(flat_routes(routes))
         self._quick: dict[str, Place] = {}
         for (template, model), handler in handlers.items():
+            rule = rule_of("POST", template)
+            kinds = also if template == BATCH else frozenset()
+            place = Place(template, rule, model, handler, kinds)
             for name in {path_name(model), model}:
-                path = template.replace("{model}", name)
-                self._quick[path] = Place(
-                    template, model, handler, also if template == BATCH else frozenset()
-                )
+                self._quick[template.replace("{model}", name)] = place
 
-    def find(self, scope: Scope) -> Place:
+    def find(self, method: str, path: str) -> Place:
         """Find where a request leads.
 
         Parameters
         ----------
-        scope
+        method, path
             Of the request.
         """
-        if scope["method"] == "POST":
-            place = self._quick.get(scope["path"])
+        if method == "POST":
+            place = self._quick.get(path)
             if place is not None:
                 return place
-        allowed: dict[str, set[str]] = {}
-        for route in self._routes:
-            match, found = route.matches(scope)
-            if match is Match.NONE:
-                continue
-            template = getattr(route, "path", "")
-            if match is Match.FULL:
-                return Place(template, _model_in(found))
-            allowed.setdefault(template, set()).update(getattr(route, "methods", None) or ())
-        if not allowed:
-            return NOWHERE
-        template = next(iter(allowed))
-        return Place(template, allowed=tuple(sorted(allowed[template])))
-
-
-def _model_in(found: Mapping[str, Any]) -> str | None:
-    """Give the model in a path that was matched."""
-    given = found.get("path_params", {}).get("model")
-    return given.replace("-", "_") if isinstance(given, str) else None
-
-
-def flat_routes(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
-    """Give each single route: FastAPI keeps a router that was included as one, without a path.
-
-    Parameters
-    ----------
-    routes
-        The app's.
-    """
-    for route in routes:
-        included = getattr(route, "original_router", None)
-        if included is None:
-            yield route
-        else:
-            yield from flat_routes(included.routes)
+        template, model = find_route(method, path)
+        allowed = methods_of(template) if template is not None else ()
+        is_there = not allowed or ("GET" if method == "HEAD" else method) in allowed
+        rule = rule_of(method, template)
+        return Place(template or "", rule, model, allowed=() if is_there else allowed)

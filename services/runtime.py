@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
-from core.config import PlatformConfig
+from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
+from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
-from services.access.keys import FILE, KeyStore
-from services.access.limits import Limiter, LocalStore
+from services.access.audit import Actor, Entry
+from services.access.keys import KeyStore
+from services.access.limits import Limiter, LocalStore, Store
 from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
+from services.access.recorder import AuditRecorder
+from services.access.shared import SharedStore
 from services.access.window import WindowStorage
+from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.desk import Desk
+from services.records import Records
+
+_NOT_STARTED = "the runtime is used before it is started"
 
 
 class Runtime:
@@ -41,12 +50,49 @@ class Runtime:
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
+        self.home = Path()
+        self._records: Records | None = None
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
+        self._audit: AuditRecorder | None = None
+        self._idempotency: Idempotency | None = None
         self._desks: dict[str, Desk] = {}
+
+    @property
+    def records(self) -> Records:
+        """The database of keys and audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._records is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._records
+
+    @property
+    def idempotency(self) -> Idempotency:
+        """Keeps the answers of requests that may be sent again."""
+        if self._idempotency is None:
+            self._idempotency = Idempotency(self.records)
+        return self._idempotency
+
+    @property
+    def audit(self) -> AuditRecorder:
+        """Takes what is to stand in the audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._audit is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._audit
 
     @property
     def keys(self) -> KeyStore:
@@ -58,7 +104,7 @@ class Runtime:
             The process was not started.
         """
         if self._keys is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._keys
 
     @property
@@ -71,7 +117,7 @@ class Runtime:
             The process was not started.
         """
         if self._limiter is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._limiter
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
@@ -81,6 +127,7 @@ class Runtime:
 
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
+        self.metrics.records_stale.set(self.keys.is_stale)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -104,9 +151,19 @@ class Runtime:
         """
         settings = settings or load_settings()
         configure_logs(settings.log_level)
+        self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._keys = KeyStore(settings.home / FILE)
+        self._records = Records(settings.records_url)
         access = self.platform.access
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -114,7 +171,7 @@ class Runtime:
         )
         self._limiter = Limiter(
             self.platform.tiers,
-            store=LocalStore(WindowStorage()),
+            store=self._store(settings),
             bursts=WindowStorage(),
             address_requests=access.address_requests_per_minute,
         )
@@ -130,7 +187,42 @@ class Runtime:
         gc.set_threshold(50_000, 20, 100)
         get_logger(__name__).info("serving", releases=[list(v[:2]) for v in self.holder.versions])
 
+    def _store(self, settings: Settings) -> Store:
+        """Give where the limits are counted.
+
+        Raises
+        ------
+        ConfigError
+            Several processes would each count for themselves.
+        """
+        local = LocalStore(WindowStorage())
+        if settings.limits_address is not None:
+            return SharedStore(
+                settings.limits_address,
+                local=local,
+                processes=settings.workers,
+                alarm=self.metrics.limiter_degraded.set,
+            )
+        if settings.workers > 1:
+            raise ConfigError(
+                f"SEPTET_WORKERS={settings.workers}, and each process would count the limits for "
+                "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
+            )
+        return local
+
     def stop(self) -> None:
         """Stop following, and write what waits."""
         self.holder.stop()
+        if self._keys is not None:
+            self._keys.stop()
+        if self._audit is not None:
+            self._audit.stop()
+        if self._records is not None:
+            self._records.close()
         self.access_log.lines.stop()
+
+    def _note_lock(self, network: str, seconds: float) -> None:
+        """Put a lock-out into the audit."""
+        detail = {"seconds": seconds}
+        entry = Entry(Actor("septet", address=network), "network.locked", network, detail=detail)
+        self.audit.record(entry)

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bentos.problem import MEDIA_TYPE
+from core import conflicts as c
+from core import denials as d
 from core import errors as e
+from core import overload as o
 from core import refusals as r
 from services.openapi.samples import INSTANCE, sample
 
@@ -21,7 +24,7 @@ _RESPONSE_REF = "#/components/responses/"
 # What any route may answer, whatever it does; in order of where it is found out.
 ON_THE_WIRE: Kinds = (
     r.HttpInvalid,
-    r.TooManyConnections,
+    o.TooManyConnections,
     r.HeadersTooLarge,
     e.SeptetError,
     r.DeadlinePassed,
@@ -29,9 +32,11 @@ ON_THE_WIRE: Kinds = (
 # What any route behind the gate may answer beside that.
 AT_THE_GATE: Kinds = (
     r.AccessDenied,
-    r.HostUnknown,
-    r.RateLimited,
-    r.TooManyAtOnce,
+    d.HostUnknown,
+    d.LockedOut,
+    o.RateLimited,
+    o.TooManyAtOnce,
+    o.Overloaded,
 )
 # What any route that takes a body may answer beside that.
 OF_A_BODY: Kinds = (
@@ -40,6 +45,16 @@ OF_A_BODY: Kinds = (
     r.ContentTypeUnsupported,
     r.JsonInvalid,
 )
+# What any route may answer whose request is carried out once by its Idempotency-Key.
+OF_ONE_TIME: Kinds = (
+    c.IdempotencyKeyInvalid,
+    c.IdempotencyReused,
+    c.StillRunning,
+    d.RecordsDown,
+    d.RecordsBehind,
+)
+# What it may answer beside that, when it has an effect.
+OF_AN_EFFECT: Kinds = (c.RequestInterrupted,)
 
 PROBLEM: Json = {
     "title": "Problem",
@@ -95,6 +110,11 @@ HEADERS: Mapping[str, Json] = {
         "description": "Seconds to wait before the next try.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 7,
+    },
+    "Idempotent-Replayed": {
+        "description": "`true`: this is the answer that the same request had before.",
+        "schema": {"type": "string"},
+        "example": "true",
     },
     "WWW-Authenticate": {
         "description": "Lets a browser ask for the key, as a password.",

@@ -18,7 +18,7 @@ from services.openapi.problems import SCHEMA_REF, Json, Kinds, responses_of
 from services.openapi.samples import INSTANCE, sample
 from services.predictions.tables import KINDS
 
-_PREDICTING: Kinds = (r.QueryInvalid, e.RowInvalid, e.NoChampion, r.Overloaded)
+_PREDICTING: Kinds = (r.QueryInvalid, e.RowInvalid, e.NoChampion)
 ROW_ERRORS: Kinds = (*_PREDICTING, e.AnswerRefused, r.RowUnanswered)
 BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge)
 _SHARED: tuple[type[BaseModel], ...] = (Flag, Explanation)

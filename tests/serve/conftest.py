@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -1,0 +1,10 @@
+"""What Alembic runs: it gets the open connection from ``services.migration``."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from services.records import METADATA
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.run_migrations()
