@@ -157,7 +157,8 @@ def find_route(method: str, path: str) -> tuple[str | None, str | None]:
         if found is None:
             continue
         route = (template, found.groupdict().get("model"))
-        if (wanted, template) in RULES:
+        # A path that a route has for itself is no model's, whatever the method.
+        if (wanted, template) in RULES or "{" not in template:
             return route
         first = first if first[0] is not None else route
     return first
