@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -157,6 +158,20 @@ class TestRecorder:
         assert found == ["target 2", "target 1"]
         assert recorder.dropped == 0
         assert appears(logs, "audit_written_again")
+
+    def test_it_stops_also_while_the_records_are_down_and_counts_what_is_lost(
+        self, records: Records
+    ) -> None:
+        with records.writing() as connection:
+            connection.execute(sa.text("ALTER TABLE audit RENAME TO away"))
+        with capture_logs() as logs:
+            recorder = AuditRecorder(records)
+            recorder.start()
+            recorder.record(entry(1))
+            assert appears(logs, "audit_not_written")
+            recorder.stop()
+        assert recorder.dropped >= 1
+        assert not any(thread.name == "audit" for thread in threading.enumerate())
 
 
 def appears(logs: Sequence[Mapping[str, object]], event: str) -> bool:
