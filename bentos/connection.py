@@ -31,6 +31,7 @@ HEADER_SECONDS = 5.0
 # Far above any limit in the config, which answers in full; this one only guards the memory.
 MOST_HEADER_BYTES = 1 << 20
 MOST_CONNECTIONS = 8192
+PIECE_BYTES = 1 << 20
 
 
 def write_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
@@ -127,6 +128,19 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CYCLE] = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        """Gather a body, and wake the reader when it is whole, or long enough to be counted.
+
+        uvicorn wakes the reader with every packet, and stops reading after 64 KiB each time.
+        """
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > PIECE_BYTES:
+            self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Go on with what was pipelined, or note since when the connection is idle.

@@ -224,6 +224,20 @@ class RowPredictor(Predictor):
             answers.append(answer)
         return answers
 
+    def flags_of(self, columns: Columns) -> list[list[dict[str, Any]]]:
+        """Name the inputs of ``n`` rows that lie outside of the training range.
+
+        Parameters
+        ----------
+        columns
+            One array of shape ``(n,)`` a feature.
+        """
+        beyond = self._beyond(columns)
+        found: list[list[dict[str, Any]]] = [[] for _ in beyond]
+        for i in [i for i, is_beyond in enumerate(beyond) if is_beyond]:
+            found[i] = self.flags({name: _item(values[i]) for name, values in columns.items()})
+        return found
+
     def _beyond(self, columns: Columns) -> list[bool]:
         """Tell which rows may have something to flag: most have not, and are not walked."""
         rows = len(next(iter(columns.values())))
@@ -254,6 +268,13 @@ class RowPredictor(Predictor):
             if value is not None and value not in known:
                 found.append({"feature": name, "flag": "level_not_seen", "seen": None})
         return found
+
+
+def _item(value: Any) -> Any:
+    """Give a cell as a row has it."""
+    if isinstance(value, np.floating):
+        return None if np.isnan(value) else float(value)
+    return value
 
 
 def training_ranges(config: ModelConfig, columns: Columns) -> dict[str, list[float]]:

@@ -21,7 +21,7 @@ from core.task import Conflict, Task, Time
 Row = dict[str, Any]
 # A 64-bit float holds every integer up to here; beyond it digits would be lost in silence.
 _LARGEST_INTEGER = 2**53
-_TEXT_LENGTH = 512
+TEXT_LENGTH = 512
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Contract:
         if name == self.config.as_of:
             return "a time with its zone is allowed, such as 2026-01-31T00:00:00Z, or null"
         if name == self.config.entity:
-            return f"a text of 1 to {_TEXT_LENGTH} characters is allowed, or null"
+            return f"a text of 1 to {TEXT_LENGTH} characters is allowed, or null"
         field = _field_at(shape.row_type, fault["loc"])
         about = "" if field is None or not field.description else f" ({field.description})"
         if fault["type"] == "missing":
@@ -195,7 +195,7 @@ def describe(feature: Feature) -> str:
         return f"true or false is allowed{null}"
     if feature.type == "category":
         if feature.categories is None:
-            return f"a text of 1 to {_TEXT_LENGTH} characters is allowed{null}"
+            return f"a text of 1 to {TEXT_LENGTH} characters is allowed{null}"
         return f"one of {', '.join(feature.categories)} is allowed{null}"
     kind = "an integer" if feature.type == "integer" else "a number"
     low, high = feature.minimum, feature.maximum
@@ -217,7 +217,7 @@ def field_type(feature: Feature) -> Any:
         if feature.categories is not None:
             base = Literal[feature.categories]
         else:
-            base = Annotated[str, Field(strict=True, min_length=1, max_length=_TEXT_LENGTH)]
+            base = Annotated[str, Field(strict=True, min_length=1, max_length=TEXT_LENGTH)]
     else:
         number: type = int if feature.type == "integer" else float
         low, high = feature.minimum, feature.maximum
@@ -234,7 +234,7 @@ def field_type(feature: Feature) -> Any:
 def _shape(config: ModelConfig, task: type[Task], *, alone: bool) -> Shape:
     """Build one way of asking: the keys, the features it asks for, and the task's own fields."""
     fields: dict[str, Any] = {}
-    key = Annotated[str, Field(strict=True, min_length=1, max_length=_TEXT_LENGTH)] | None
+    key = Annotated[str, Field(strict=True, min_length=1, max_length=TEXT_LENGTH)] | None
     fields[config.entity] = (key, Field(default=None, description="Whom the row is about; echoed."))
     if config.as_of:
         fields[config.as_of] = (

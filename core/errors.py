@@ -10,6 +10,7 @@
     ├── RequestError                  400   the request itself is malformed
     │   ├── JsonInvalid               400
     │   ├── QueryInvalid              400
+    │   ├── TableInvalid              400   of an Arrow or Parquet body
     │   ├── BodyTooLarge              413
     │   ├── BodyTooSlow               408   the body did not come in time
     │   ├── HttpInvalid               400   the bytes are no HTTP

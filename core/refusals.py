@@ -33,6 +33,26 @@ class JsonInvalid(RequestError):
         )
 
 
+class TableInvalid(RequestError):
+    """The body is no table of the type that was declared.
+
+    Parameters
+    ----------
+    kind
+        The content type as sent.
+    fault
+        What the reader met.
+    """
+
+    title = "The body is not a valid table"
+
+    def __init__(self, kind: str, fault: str) -> None:
+        super().__init__(
+            f"The body cannot be read as {kind}: {fault}. Send one table with a column a field, "
+            "named as in the model's template."
+        )
+
+
 class QueryInvalid(RequestError):
     """A query parameter is wrong.
 

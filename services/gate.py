@@ -18,6 +18,7 @@ from services.access.audit import REFUSED, Actor, Entry
 from services.access.caller import ADDRESS, CALLER
 from services.access.rules import PREDICT, authorize, find_route, rule_of
 from services.places import NOWHERE, Place, Places
+from services.predictions.tables import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ class Gate(Border):
     @property
     def _places(self) -> Places:
         if self._found_places is None:
-            self._found_places = Places(self._routes, handlers=self._runtime.handlers())
+            self._found_places = Places(self._routes, handlers=self._runtime.handlers(), also=KINDS)
         return self._found_places
 
     async def _answer(self, reply: Reply, receive: Receive) -> None:
@@ -116,7 +117,7 @@ class Gate(Border):
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
         """Take the body, and answer: from here, or by the app."""
         if reply.scope["method"] in WITH_BODY:
-            body = await self._take_body(reply, receive)
+            body = await self._take_body(reply, receive, also=place.also)
             if place.handler is not None:
                 await place.handler(reply, caller, body)
                 return

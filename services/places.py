@@ -35,11 +35,14 @@ class Place:
         The model that is asked, if one is.
     handler
         What answers straight from the gate; without one the app does.
+    also
+        Content types that it takes beside JSON.
     """
 
     template: str
     model: str | None = None
     handler: Handler | None = None
+    also: frozenset[bytes] = frozenset()
 
 
 NOWHERE = Place("")
@@ -54,17 +57,25 @@ class Places:
         The app's.
     handlers
         What answers straight from the gate, by template and model.
+    also
+        Content types that a batch may have beside JSON.
     """
 
     def __init__(
-        self, routes: Sequence[BaseRoute], *, handlers: Mapping[tuple[str, str], Handler]
+        self,
+        routes: Sequence[BaseRoute],
+        *,
+        handlers: Mapping[tuple[str, str], Handler],
+        also: frozenset[bytes] = frozenset(),
     ) -> None:
         self._routes = tuple(routes)
         self._quick: dict[str, Place] = {}
         for (template, model), handler in handlers.items():
             for name in {path_name(model), model}:
                 path = template.replace("{model}", name)
-                self._quick[path] = Place(template, model, handler)
+                self._quick[path] = Place(
+                    template, model, handler, also if template == BATCH else frozenset()
+                )
 
     def find(self, scope: Scope) -> Place:
         """Find where a request leads.

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
 from core.config import PlatformConfig
+from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
 from core.settings import Settings, load_settings
 from services.access.audit import Actor, Entry
 from services.access.keys import KeyStore
-from services.access.limits import Limiter, LocalStore
+from services.access.limits import Limiter, LocalStore, Store
 from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
 from services.access.recorder import AuditRecorder
+from services.access.shared import SharedStore
 from services.access.window import WindowStorage
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
@@ -47,6 +50,7 @@ class Runtime:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
         self._records: Records | None = None
+        self.home = Path()
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
@@ -138,18 +142,10 @@ class Runtime:
         """
         settings = settings or load_settings()
         configure_logs(settings.log_level)
+        self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._records = Records(settings.records_url)
+        self._open_records(settings)
         access = self.platform.access
-        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
-        self._audit.start()
-        self._keys = KeyStore(
-            self._records,
-            poll_seconds=access.keys.poll_seconds,
-            lockout=access.lockout,
-            on_lock=self._note_lock,
-        )
-        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -157,7 +153,7 @@ class Runtime:
         )
         self._limiter = Limiter(
             self.platform.tiers,
-            store=LocalStore(WindowStorage()),
+            store=self._store(settings),
             bursts=WindowStorage(),
             address_requests=access.address_requests_per_minute,
         )
@@ -168,7 +164,47 @@ class Runtime:
         # which was seen to stall requests by more than 100 ms.
         gc.collect()
         gc.freeze()
+        # A batch makes tens of thousands of short-lived objects: at Python's own thresholds the
+        # collector would walk them forty times.
+        gc.set_threshold(50_000, 20, 100)
         get_logger(__name__).info("serving", releases=[list(v[:2]) for v in self.holder.versions])
+
+    def _open_records(self, settings: Settings) -> None:
+        """Read the keys and follow them, and take entries for the audit."""
+        access = self.platform.access
+        self._records = Records(settings.records_url)
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
+
+    def _store(self, settings: Settings) -> Store:
+        """Give where the limits are counted.
+
+        Raises
+        ------
+        ConfigError
+            Several processes would each count for themselves.
+        """
+        local = LocalStore(WindowStorage())
+        if settings.limits_address is not None:
+            return SharedStore(
+                settings.limits_address,
+                local=local,
+                processes=settings.workers,
+                alarm=self.metrics.limiter_degraded.set,
+            )
+        if settings.workers > 1:
+            raise ConfigError(
+                f"SEPTET_WORKERS={settings.workers}, and each process would count the limits for "
+                "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
+            )
+        return local
 
     def stop(self) -> None:
         """Stop following, and write what waits."""
@@ -179,10 +215,10 @@ class Runtime:
             self._audit.stop()
         if self._records is not None:
             self._records.close()
+        self.access_log.lines.stop()
 
     def _note_lock(self, network: str, seconds: float) -> None:
         """Put a lock-out into the audit."""
         detail = {"seconds": seconds}
         entry = Entry(Actor("septet", address=network), "network.locked", network, detail=detail)
         self.audit.record(entry)
-        self.access_log.lines.stop()

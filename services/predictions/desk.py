@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bentos.answering import Answer, Outcome, answer_rows, predict_rows, read_row, read_rows
+from bentos.answering import Outcome, answer_rows, predict_rows, read_row, read_rows
 from bentos.border import JSON
 from bentos.problem import to_fast_bytes
 from bentos.strict_json import read_json
+from bentos.tabular import answer_table, batch_json, form_of, read_body, rows_of
 from core.refusals import BatchTooLarge
+from core.table import CloserLook, Form, Table
+from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.gathering import Flight, Tick
 
 if TYPE_CHECKING:
     from bentos.release import Release
-    from bentos.reply import Reply
+    from bentos.reply import Headers, Reply
     from core.contract import Row
     from services.access.caller import Caller
     from services.access.limits import Limiter
     from services.metrics import Metrics
     from services.runtime import Runtime
+
+
+# A body up to this size is read sooner than handed to a thread and back.
+AT_ONCE_BYTES = 1 << 20
 
 
 class Desk:
@@ -45,6 +53,8 @@ class Desk:
         observe = self._metrics.computed
         self._tick = Tick(observe)
         self._slow = Flight(partial(_in_thread, explain=False), observe)
+        self._formed: Release | None = None
+        self._form: Form | None = None
         self._reasons = Flight(partial(_in_thread, explain=True), observe)
 
     @property
@@ -73,25 +83,85 @@ class Desk:
         """Answer a batch, each row on its own."""
         explain = read_explain(reply.scope["query_string"])
         release = self._runtime.holder.champion(self.model)
-        rows = read_rows(read_json(body, max_depth=self._depth))
+        kind = body_kind(reply.headers)
+        if len(body) > AT_ONCE_BYTES:
+            batch = await asyncio.to_thread(self._read, release, body, kind, explain=explain)
+        else:
+            batch = self._read(release, body, kind, explain=explain)
+        size = batch.size if isinstance(batch, Table) else len(batch)
         most = release.contract.config.serving.max_batch_rows
-        if len(rows) > most:
-            raise BatchTooLarge(len(rows), most)
-        wait = self._limiter.take_rows(caller, len(rows))
+        if size > most:
+            raise BatchTooLarge(size, most)
+        wait = self._limiter.take_rows(caller, size)
         if wait is not None:
             await wait
-        reply.notes["version"], reply.notes["rows"] = release.version, len(rows)
-        answer, content = await asyncio.to_thread(_answer_batch, release, rows, explain=explain)
-        self._metrics.answered(self.model, release.version, answer["answered"])
-        self._metrics.refused(self.model, release.version, answer["refused"])
-        await reply.answer(content, media_type=JSON)
+        reply.notes["version"], reply.notes["rows"] = release.version, size
+        wanted = answer_kind(reply.headers, kind)
+        refused, content = await asyncio.to_thread(
+            _answer_batch, release, batch, wanted, explain=explain
+        )
+        self._metrics.answered(self.model, release.version, size - refused)
+        self._metrics.refused(self.model, release.version, refused)
+        await reply.answer(content, media_type=wanted)
+
+    def _read(
+        self, release: Release, body: bytes, kind: bytes, *, explain: bool
+    ) -> Table | list[object]:
+        """Read a batch: as columns when it is a plain table, else as rows."""
+        if release is not self._formed:
+            self._formed, self._form = release, form_of(release)
+        form = None if explain else self._form
+        if kind != JSON:
+            most = release.contract.config.serving.max_batch_rows
+            arrow = tables.read_arrow(body, kind, most_rows=most)
+            if form is not None:
+                with suppress(CloserLook):
+                    return tables.to_table(form, arrow)
+            return tables.to_rows(arrow)
+        if form is not None:
+            with suppress(CloserLook):
+                return read_body(form, body)
+        return read_rows(read_json(body, max_depth=self._depth))
 
 
 def _answer_batch(
-    release: Release, rows: Sequence[object], *, explain: bool
-) -> tuple[Answer, bytes]:
-    answer = batch_answer(release, answer_rows(release, rows, explain=explain))
-    return answer, to_fast_bytes(answer)
+    release: Release, batch: Table | list[object], kind: bytes, *, explain: bool
+) -> tuple[int, bytes]:
+    """Answer a batch: how many rows were refused, and what is sent."""
+    if isinstance(batch, Table):
+        try:
+            answers = answer_table(release, batch)
+        except CloserLook:
+            batch = rows_of(batch, release)
+        else:
+            if kind == JSON:
+                return 0, to_fast_bytes(batch_json(release, batch, answers))
+            return 0, tables.write_arrow(tables.answers_table(release, batch, answers), kind)
+    outcomes = answer_rows(release, batch, explain=explain)
+    if kind != JSON:
+        refused = sum(outcome.answer is None for outcome in outcomes)
+        return refused, tables.write_arrow(tables.outcomes_table(release, outcomes), kind)
+    answer = batch_answer(release, outcomes)
+    return answer["refused"], to_fast_bytes(answer)
+
+
+def body_kind(headers: Headers) -> bytes:
+    """Give the content type of a batch, without its parameters."""
+    return headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+
+
+def answer_kind(headers: Headers, kind: bytes) -> bytes:
+    """Give the content type of the answer: the one asked for, or the one that was sent.
+
+    Parameters
+    ----------
+    headers
+        Of the request.
+    kind
+        Content type of the body.
+    """
+    accepted = headers.get(b"accept", b"").lower()
+    return next((known for known in (*tables.KINDS, JSON) if known in accepted), kind)
 
 
 async def _in_thread(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
