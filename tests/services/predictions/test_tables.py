@@ -42,6 +42,7 @@ def runtime(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def client(runtime: Runtime) -> Client:
     inner = create_app(runtime, docs_files=docs_files())
     key = create_admin_key(runtime.home)
+    runtime.keys.refresh()
     app = Gate(inner, runtime=runtime, routes=inner.routes)
     return Client(app, headers={"X-API-Key": key})
 
