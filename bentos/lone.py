@@ -13,8 +13,8 @@ from bentos.answering import answer_rows, read_rows
 from bentos.catalog import predictor_type
 from bentos.holder import Holder
 from bentos.strict_json import read_json
-from core.config import Limits, PlatformConfig, load_platform_config
 from core.logs import configure_logs
+from core.platform_config import Limits, PlatformConfig, load_platform_config
 from core.refusals import BatchTooLarge, NotReady
 from core.settings import Settings, load_settings
 

@@ -25,8 +25,9 @@ from cli.events import Event, read_events, show
 from cli.faults import NeverReady, NothingTrained, ProgramDied
 from cli.ports import status_of
 from cli.processes import Processes, Program
-from core.config import PlatformConfig, load_model_config, load_platform_config
+from core.config import load_model_config
 from core.errors import ArtifactCorrupt
+from core.platform_config import PlatformConfig, load_platform_config
 from core.settings import Settings
 from services.access.audit import Actor
 from services.access.first_key import make_first_key, prepare_records

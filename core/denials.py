@@ -200,3 +200,41 @@ class RecordsBehind(RecordsUnavailable):
             f"The records in {address} {state}; this version needs revision {wanted}. Run `septet "
             "migrate`; a running platform takes notice within seconds."
         )
+
+
+class HostUnknown(SeptetError):
+    """The request was sent to a name that is not ours.
+
+    Parameters
+    ----------
+    host
+        The name it was sent to.
+    """
+
+    status = 421
+    title = "Another host is meant"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"Nothing is answered under the host name {host[:80]!r}; the names are set by "
+            "`access.hosts` in platform.yaml."
+        )
+
+
+class OriginUnknown(SeptetError):
+    """A page of another site asks whether it may call.
+
+    Parameters
+    ----------
+    origin
+        Where the page is from.
+    """
+
+    status = 403
+    title = "The page may not call"
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"Pages of {origin[:120]!r} may not call; the origins are set by "
+            "`access.cors_origins` in platform.yaml."
+        )

@@ -32,6 +32,10 @@
     ├── MethodNotAllowed              405
     ├── TooManyConnections            503   of one process
     ├── BatchTooLarge                 413
+    ├── IdempotencyKeyInvalid         400
+    ├── IdempotencyReused             422   with another request
+    ├── StillRunning                  409   the same request, at this moment
+    ├── RequestInterrupted            409   by a crash, with an effect unknown
     ├── RateLimited                   429   more than the caller's tier allows
     ├── TooManyAtOnce                 429
     ├── Overloaded                    503   more than this process can do

@@ -16,14 +16,13 @@ from core.denials import Forbidden
 from core.refusals import NotReady
 from services.access.audit import REFUSED, Actor, Entry
 from services.access.caller import ADDRESS, CALLER
-from services.access.rules import PREDICT, authorize, find_route, rule_of
-from services.places import NOWHERE, Place, Places
+from services.access.rules import authorize
+from services.idempotency import HEADER
+from services.once import carry_out_once
+from services.places import Place, Places
 from services.predictions.tables import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive
 
     from services.access.caller import Caller
@@ -43,20 +42,17 @@ class Gate(Border):
         What answers all but the predictions.
     runtime
         What the process holds; started before the first request.
-    routes
-        The app's own routes.
     """
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
         super().__init__(app, limits=lambda: runtime.platform.limits)
         self._runtime = runtime
-        self._routes = routes
         self._found_places: Places | None = None
 
     @property
     def _places(self) -> Places:
         if self._found_places is None:
-            self._found_places = Places(self._routes, handlers=self._runtime.handlers(), also=KINDS)
+            self._found_places = Places(self._runtime.handlers(), also=KINDS)
         return self._found_places
 
     async def _answer(self, reply: Reply, receive: Receive) -> None:
@@ -80,7 +76,7 @@ class Gate(Border):
         limiter.take_address(address)
         caller = self._runtime.keys.identify(key_of(scope["method"], reply.headers), address)
         scope[CALLER] = caller
-        place = scope[PLACE] = self._places.find(scope)
+        place = scope[PLACE] = self._places.find(scope["method"], scope["path"])
         limiter.enter(caller)
         try:
             wait = limiter.take_request(caller, reply.extra)
@@ -93,24 +89,17 @@ class Gate(Border):
 
     def _authorize(self, reply: Reply, caller: Caller, place: Place) -> None:
         """Refuse what the caller's role or the scope of its key does not open."""
-        method, path = reply.scope["method"], reply.scope["path"]
-        if place.handler is not None:
-            template, rule, model = place.template, PREDICT, place.model
-        else:
-            found, model = find_route(method, path)
-            template, rule = found or "", rule_of(method, found)
         try:
-            authorize(caller, rule, model)
+            authorize(caller, place.rule, place.model)
         except Forbidden as error:
             actor = Actor.of(
                 caller,
                 address=reply.scope.get(ADDRESS),
                 request_id=reply.request_id.decode(),
             )
-            detail = {"reason": error.code, "model": model}
-            entry = Entry(
-                actor, "request.refused", f"{method} {template}", outcome=REFUSED, detail=detail
-            )
+            target = f"{reply.scope['method']} {place.template}"
+            detail = {"reason": error.code, "model": place.model}
+            entry = Entry(actor, "request.refused", target, outcome=REFUSED, detail=detail)
             self._runtime.audit.record(entry)
             raise
 
@@ -118,19 +107,36 @@ class Gate(Border):
         """Take the body, and answer: from here, or by the app."""
         if reply.scope["method"] in WITH_BODY:
             body = await self._take_body(reply, receive, also=place.also)
-            if place.handler is not None:
-                await place.handler(reply, caller, body)
-                return
-            receive = replay(body, receive)
+            if HEADER in reply.headers and reply.scope["method"] == "POST":
+                await carry_out_once(
+                    self._runtime.idempotency,
+                    reply,
+                    caller=caller.key_id,
+                    body=body,
+                    is_pure=place.handler is not None,
+                    act=lambda held: self._act(held, receive, caller, place, body),
+                )
+            else:
+                await self._act(reply, receive, caller, place, body)
+            return
         await self._run(reply, receive)
+
+    async def _act(
+        self, reply: Reply, receive: Receive, caller: Caller, place: Place, body: bytes
+    ) -> None:
+        """Answer a request whose body is here: from the gate, or by the app."""
+        if place.handler is not None:
+            await place.handler(reply, caller, body)
+        else:
+            await self._run(reply, replay(body, receive))
 
     def _finished(self, reply: Reply) -> None:
         """Write the exchange into the log and the metrics."""
         scope = reply.scope
         caller: Caller | None = scope.get(CALLER)
-        place: Place = scope.get(PLACE, NOWHERE)
+        place: Place | None = scope.get(PLACE)
         open_path = scope["path"] if scope["path"] in OPEN_PATHS else ""
-        route = place.template or open_path
+        route = place.template if place is not None else open_path
         self._runtime.metrics.exchanged(
             route=route or "unmatched",
             method=scope["method"],
@@ -140,7 +146,7 @@ class Gate(Border):
         )
         if open_path and reply.status == 200:  # noqa: PLR2004 - probes that pass tell nothing
             return
-        if place.model is not None:
+        if place is not None and place.model is not None:
             reply.notes["model"] = place.model
         self._runtime.access_log.write(
             reply,

@@ -38,4 +38,4 @@ class Platform:
 
 
 # mypy sees the class; the decorator made a Service of it.
-Platform.add_asgi_middleware(Gate, runtime=RUNTIME, routes=APP.routes)  # type: ignore[attr-defined]
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME)  # type: ignore[attr-defined]

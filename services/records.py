@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Dialect, Engine
 
 # The revision of the newest migration: a test holds the two together.
-REVISION = "0001"
+REVISION = "0002"
 # The counter of the changes of keys.
 KEYS_COUNTER = "keys"
 
@@ -107,6 +107,20 @@ AUDIT = sa.Table(
     sa.Column("request_id", sa.String(64)),
     sa.Column("detail", sa.JSON(), nullable=False),
     sqlite_autoincrement=True,
+)
+
+IDEMPOTENCY = sa.Table(
+    "idempotency",
+    METADATA,
+    sa.Column("caller", sa.String(12), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("token", sa.String(32), nullable=False),
+    sa.Column("started_at", UtcTime(), nullable=False, index=True),
+    # Of the answer that is kept; nothing while the request is carried out.
+    sa.Column("status", sa.Integer()),
+    sa.Column("media_type", sa.String(100)),
+    sa.Column("body", sa.LargeBinary()),
 )
 
 

@@ -10,9 +10,9 @@ from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
-from core.config import PlatformConfig
 from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
+from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
 from services.access.audit import Actor, Entry
 from services.access.keys import KeyStore
@@ -22,6 +22,7 @@ from services.access.origin import Origin
 from services.access.recorder import AuditRecorder
 from services.access.shared import SharedStore
 from services.access.window import WindowStorage
+from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.desk import Desk
@@ -49,14 +50,15 @@ class Runtime:
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
         self.platform = PlatformConfig()
-        self._records: Records | None = None
         self.home = Path()
+        self._records: Records | None = None
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
         self._audit: AuditRecorder | None = None
+        self._idempotency: Idempotency | None = None
         self._desks: dict[str, Desk] = {}
 
     @property
@@ -71,6 +73,13 @@ class Runtime:
         if self._records is None:
             raise RuntimeError(_NOT_STARTED)
         return self._records
+
+    @property
+    def idempotency(self) -> Idempotency:
+        """Keeps the answers of requests that may be sent again."""
+        if self._idempotency is None:
+            self._idempotency = Idempotency(self.records)
+        return self._idempotency
 
     @property
     def audit(self) -> AuditRecorder:

@@ -12,8 +12,10 @@ from bentos.holder import Holder
 from bentos.predictor import Explanation, Flag
 from bentos.problem import MEDIA_TYPE
 from bentos.release import Release
+from core import conflicts as c
 from core import denials as d
 from core import errors as e
+from core import overload as o
 from core import refusals as r
 
 Json = dict[str, Any]
@@ -23,8 +25,10 @@ EVERYWHERE: tuple[type[e.SeptetError], ...] = (
     d.RoleTooLow,
     d.ModelOutOfScope,
     d.LockedOut,
-    r.RateLimited,
-    r.TooManyAtOnce,
+    o.RateLimited,
+    o.TooManyAtOnce,
+    o.Overloaded,
+    d.HostUnknown,
     r.HeadersTooLarge,
     e.SeptetError,
     r.DeadlinePassed,
@@ -35,12 +39,17 @@ _POSTING: tuple[type[e.SeptetError], ...] = (
     r.JsonInvalid,
     r.QueryInvalid,
     r.BodyTooLarge,
+    r.BodyTooSlow,
     r.ContentTypeUnsupported,
+    c.IdempotencyKeyInvalid,
+    c.IdempotencyReused,
+    c.StillRunning,
+    d.RecordsDown,
     e.RowInvalid,
     e.NoChampion,
 )
 ROW_ERRORS = (*_POSTING, e.AnswerRefused, r.RowUnanswered)
-BATCH_ERRORS = (*_POSTING, r.BatchTooLarge)
+BATCH_ERRORS = (*_POSTING, r.BatchTooLarge, r.TableInvalid)
 
 PROBLEM: Json = {
     "title": "Problem",

@@ -90,7 +90,7 @@ def test_predictions_go_on_while_postgres_is_stopped_and_keys_follow_again_after
     assert key is not None
     runtime.keys.refresh()
     app = create_app(runtime, docs_files=docs_files())
-    client = Client(Gate(app, runtime=runtime, routes=app.routes), headers={"X-API-Key": key})
+    client = Client(Gate(app, runtime=runtime), headers={"X-API-Key": key})
     assert client.post("/api/churn", json=ROW).status_code == 200
     server.send(signal.SIGSTOP)
     try:
@@ -108,9 +108,7 @@ def test_predictions_go_on_while_postgres_is_stopped_and_keys_follow_again_after
     made = client.post("/api/keys", json={"name": "after", "role": "viewer"})
     assert made.status_code == 201
     runtime.keys.refresh()
-    after = Client(
-        Gate(app, runtime=runtime, routes=app.routes), headers={"X-API-Key": made.json()["key"]}
-    )
+    after = Client(Gate(app, runtime=runtime), headers={"X-API-Key": made.json()["key"]})
     assert after.get("/models").status_code == 200
 
 

@@ -92,7 +92,7 @@ def start(home: Path) -> Platform:
     configs = Path(__file__).resolve().parents[2] / "configs"
     runtime.start(Settings(home=home, configs=configs))
     inner = create_app(runtime, docs_files=docs_files())
-    app = Gate(inner, runtime=runtime, routes=inner.routes)
+    app = Gate(inner, runtime=runtime)
     return Platform(home=home, shelf=Shelf(home / "releases"), key=key, runtime=runtime, app=app)
 
 

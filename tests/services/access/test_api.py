@@ -16,7 +16,6 @@ from core import clock
 from services.access.caller import Role
 from services.access.ledger import KeyLedger
 from services.access.rules import RULES
-from services.access.secret import new_id
 from tests.services.access.conftest import BY
 from tests.services.conftest import Client, Platform, assert_problem
 
@@ -154,7 +153,7 @@ class TestKeys:
         assert client.request("DELETE", f"/api/keys/{last}").status_code == 200
         assert opens(platform, second["key"], "/api/keys").status_code == 200
 
-    @pytest.mark.parametrize("key_id", [new_id(), "nope", "a%00b", "%F0%9F%94%91", "x" * 500])
+    @pytest.mark.parametrize("key_id", ["0123456789ab", "nope", "a%00b", "%F0%9F%94%91", "x" * 500])
     def test_an_unknown_key_is_not_found(self, client: Client, key_id: str) -> None:
         assert_problem(client.get(f"/api/keys/{key_id}"), 404, "KeyUnknown", "There is no key")
         answer = client.request("DELETE", f"/api/keys/{key_id}")

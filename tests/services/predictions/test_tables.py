@@ -43,7 +43,7 @@ def client(runtime: Runtime) -> Client:
     inner = create_app(runtime, docs_files=docs_files())
     key = create_admin_key(runtime.home)
     runtime.keys.refresh()
-    app = Gate(inner, runtime=runtime, routes=inner.routes)
+    app = Gate(inner, runtime=runtime)
     return Client(app, headers={"X-API-Key": key})
 
 
