@@ -128,6 +128,7 @@ class Runtime:
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
+        self.metrics.audit_dropped.set(self.audit.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
