@@ -41,6 +41,11 @@ class Settings(BaseSettings):
         pattern=r"^rediss?://",
         description="Redis that counts the limits of several processes; memory when unset.",
     )
+    traces_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Where traces are sent, OTLP over HTTP; without it none are made.",
+    )
     mlflow_port: int = Field(default=8801, ge=1, le=65535, description="Port of the MLflow UI.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged."

@@ -150,12 +150,12 @@ class Gate(Border):
             return
         if place is not None and place.model is not None:
             reply.notes["model"] = place.model
+        key_id = caller.key_id if caller is not None else ""
         self._runtime.access_log.write(
-            reply,
-            route=route,
-            address=scope.get(ADDRESS, ""),
-            key_id=caller.key_id if caller is not None else "",
+            reply, route=route, address=scope.get(ADDRESS, ""), key_id=key_id
         )
+        if self._runtime.traces is not None:
+            self._runtime.traces.exchanged(reply, route=route or "unmatched", key_id=key_id)
 
 
 def key_of(method: str, headers: Headers) -> str:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 # The revision of the newest migration: a test holds the two together.
 REVISION = "0002"
+# Not Alembic's own name: MLflow may keep its tables in the same database.
+VERSION_TABLE = "septet_version"
+_VERSION = sa.table(VERSION_TABLE, sa.column("version_num", sa.String)).c.version_num
 # The counter of the changes of keys.
 KEYS_COUNTER = "keys"
 
@@ -204,9 +207,9 @@ class Records:
         if self.file is not None and not self.file.exists():
             return None
         with self.reading() as connection:
-            if not sa.inspect(connection).has_table("alembic_version"):
+            if not sa.inspect(connection).has_table(VERSION_TABLE):
                 return None
-            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            found = connection.execute(sa.select(_VERSION)).scalar()
         return None if found is None else str(found)
 
     def require_migrated(self) -> None:

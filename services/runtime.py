@@ -27,6 +27,7 @@ from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.desk import Desk
 from services.records import Records
+from services.traces import Traces
 
 _NOT_STARTED = "the runtime is used before it is started"
 
@@ -55,6 +56,7 @@ class Runtime:
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
+        self.traces: Traces | None = None
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
         self._audit: AuditRecorder | None = None
@@ -168,6 +170,8 @@ class Runtime:
             address_requests=access.address_requests_per_minute,
         )
         self._desks = {model: Desk(model, self) for model in self.holder.models}
+        if settings.traces_address is not None:
+            self.traces = Traces(settings.traces_address)
         self.access_log.lines.start()
         self.holder.start(settings.releases, poll_seconds=self.platform.releases.poll_seconds)
         # What was loaded until here lives as long as the process: the collector need not walk it,
@@ -225,6 +229,8 @@ class Runtime:
             self._audit.stop()
         if self._records is not None:
             self._records.close()
+        if self.traces is not None:
+            self.traces.close()
         self.access_log.lines.stop()
 
     def _note_lock(self, network: str, seconds: float) -> None:
