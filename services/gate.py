@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bentos.border import WITH_BODY, Border, replay
 from bentos.reply import Headers, Reply
 from core.denials import Forbidden
-from core.refusals import NotReady
+from core.refusals import MethodNotAllowed, NotReady
 from services.access.audit import REFUSED, Actor, Entry
 from services.access.caller import ADDRESS, CALLER
 from services.access.rules import authorize
@@ -107,6 +107,9 @@ class Gate(Border):
 
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
         """Take the body, and answer: from here, or by the app."""
+        if place.allowed:
+            # Before its body: a method that is not there takes none of any type.
+            raise MethodNotAllowed(reply.scope["method"], place.allowed)
         if reply.scope["method"] in WITH_BODY:
             body = await self._take_body(reply, receive, also=place.also)
             if HEADER in reply.headers and reply.scope["method"] == "POST":

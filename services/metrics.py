@@ -25,7 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bentos.release import Release
+    from bentos.release import ReleaseFacts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLD_SECONDS = 0.5
@@ -149,7 +149,7 @@ class Metrics:
         """Count a request that a limit refused."""
         self._limited.labels(limit, tier).inc()
 
-    def computed(self, release: Release, rows: int) -> None:
+    def computed(self, release: ReleaseFacts, rows: int) -> None:
         """Count single rows that were computed together."""
         self._by_model[release.model].observe(rows)
         self._outcome(release.model, release.version, "answered").inc(rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bentos.catalog import path_name
-from services.access.rules import Rule, find_route, rule_of
+from services.access.rules import Rule, find_route, methods_of, rule_of
 
 if TYPE_CHECKING:
     from bentos.reply import Reply
@@ -35,6 +35,8 @@ class Place:
         What answers straight from the gate; without one the app does.
     also
         Content types that it takes beside JSON.
+    allowed
+        Methods that the path has, when the request's own is none of them.
     """
 
     template: str
@@ -42,6 +44,7 @@ class Place:
     model: str | None = None
     handler: Handler | None = None
     also: frozenset[bytes] = frozenset()
+    allowed: tuple[str, ...] = ()
 
 
 class Places:
@@ -82,4 +85,8 @@ class Places:
             if place is not None:
                 return place
         template, model = find_route(method, path)
-        return Place(template or "", rule_of(method, template), model)
+        rule = rule_of(method, template)
+        if template is None:
+            return Place("", rule)
+        methods = methods_of(template)
+        return Place(template, rule, model, allowed=() if method in methods else methods)

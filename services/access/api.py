@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import StreamingResponse
 
 from bentos.border import BODY, REQUEST_ID
 from bentos.strict_json import read_json
 from core.denials import KeyClosed, KeyUnknown, LastAdminKey, RecordsBehind, RecordsDown
-from core.errors import SeptetError
 from core.refusals import (
     BodyTooLarge,
     ContentTypeUnsupported,
@@ -35,7 +34,7 @@ from services.access.pages import (
     Rotation,
 )
 from services.fields import Kind, read_fields
-from services.predictions.schema import EVERYWHERE, responses_of
+from services.openapi.problems import route_errors
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
 _DOWN = (RecordsDown, RecordsBehind)
 _POSTING = (JsonInvalid, FieldsInvalid, BodyTooLarge, ContentTypeUnsupported, *_DOWN)
 _AUDIT_LINES = 100
+
+KeyInPath = Annotated[str, Path(description="Public id of the key.", examples=["4LpcC5KPdTJI"])]
 
 
 def keys_router(runtime: Runtime) -> APIRouter:
@@ -57,7 +58,7 @@ def keys_router(runtime: Runtime) -> APIRouter:
     """
     router = APIRouter(prefix="/api/keys", tags=["keys"])
 
-    @router.get("", summary="All keys", responses=_errors(QueryInvalid, KeyUnknown, *_DOWN))
+    @router.get("", summary="All keys", responses=route_errors(QueryInvalid, KeyUnknown, *_DOWN))
     def keys(query: Annotated[KeysQuery, Query()]) -> KeysPage:
         """List the keys, the oldest first; those that are shut as well."""
         found = KeyLedger(runtime.records).page(limit=query.limit + 1, after=query.after)
@@ -65,8 +66,8 @@ def keys_router(runtime: Runtime) -> APIRouter:
         more = shown[-1].id if len(found) > len(shown) else None
         return KeysPage(keys=[KeyPage.of(record) for record in shown], next=more)
 
-    @router.get("/{key_id}", summary="One key", responses=_errors(KeyUnknown, *_DOWN))
-    def key(key_id: str) -> KeyPage:
+    @router.get("/{key_id}", summary="One key", responses=route_errors(KeyUnknown, *_DOWN))
+    def key(key_id: KeyInPath) -> KeyPage:
         """Tell what is known of a key."""
         return KeyPage.of(KeyLedger(runtime.records).find(key_id))
 
@@ -74,7 +75,7 @@ def keys_router(runtime: Runtime) -> APIRouter:
         "",
         summary="Make a key",
         status_code=201,
-        responses=_errors(*_POSTING),
+        responses=route_errors(*_POSTING),
         openapi_extra=_body(Grant),
     )
     def create(request: Request) -> IssuedPage:
@@ -88,10 +89,10 @@ def keys_router(runtime: Runtime) -> APIRouter:
     @router.post(
         "/{key_id}/rotate",
         summary="Give a key another secret",
-        responses=_errors(KeyUnknown, KeyClosed, *_POSTING),
+        responses=route_errors(KeyUnknown, KeyClosed, *_POSTING),
         openapi_extra=_body(Rotation),
     )
-    def rotate(request: Request, key_id: str) -> IssuedPage:
+    def rotate(request: Request, key_id: KeyInPath) -> IssuedPage:
         """Make another secret; the one before goes on for the overlap, then stops."""
         overlap = timedelta(seconds=_read(runtime, request, Rotation).overlap_seconds)
         ledger = KeyLedger(runtime.records)
@@ -100,9 +101,11 @@ def keys_router(runtime: Runtime) -> APIRouter:
         return IssuedPage.of(issued)
 
     @router.delete(
-        "/{key_id}", summary="Revoke a key", responses=_errors(KeyUnknown, LastAdminKey, *_DOWN)
+        "/{key_id}",
+        summary="Revoke a key",
+        responses=route_errors(KeyUnknown, LastAdminKey, *_DOWN),
     )
-    def revoke(request: Request, key_id: str) -> KeyPage:
+    def revoke(request: Request, key_id: KeyInPath) -> KeyPage:
         """Shut a key for ever, in every process within two seconds."""
         record = KeyLedger(runtime.records).revoke(key_id, by=_actor(request))
         runtime.keys.look_soon()
@@ -125,7 +128,7 @@ def audit_router(runtime: Runtime) -> APIRouter:
         "",
         summary="Who did what",
         response_model=AuditPage,
-        responses=_EXPORTS | _errors(QueryInvalid, *_DOWN),
+        responses=_EXPORTS | route_errors(QueryInvalid, *_DOWN),
     )
     def audit(query: Annotated[AuditQuery, Query()]) -> AuditPage | Response:
         """Show the audit, the newest first: a page of JSON, or all of it as NDJSON or CSV."""
@@ -150,9 +153,18 @@ def audit_router(runtime: Runtime) -> APIRouter:
 
 
 _TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
-_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_TEXT: dict[str, Any] = {"type": "string"}
+_CSV = (
+    "at,actor,action,target,outcome\r\n2026-01-31T09:00:00Z,ops,key.created,4LpcC5KPdTJI,done\r\n"
+)
+_NDJSON = '{"at": "2026-01-31T09:00:00Z", "actor": "ops", "action": "key.created"}\n'
 _EXPORTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": _TEXT, "application/x-ndjson": _TEXT}}
+    200: {
+        "content": {
+            "text/csv": {"schema": _TEXT, "example": _CSV},
+            "application/x-ndjson": {"schema": _TEXT, "example": _NDJSON},
+        }
+    }
 }
 
 
@@ -174,12 +186,6 @@ def _actor(request: Request) -> Actor:
     """Name who asks, for the audit."""
     scope = request.scope
     return Actor.of(scope[CALLER], address=scope.get(ADDRESS), request_id=scope.get(REQUEST_ID))
-
-
-def _errors(*kinds: type[SeptetError]) -> dict[int | str, dict[str, Any]]:
-    """Document what a route may refuse beside what every route may."""
-    documented = responses_of((*EVERYWHERE, *kinds))
-    return {int(status): found for status, found in documented.items()}
 
 
 def _body(kind: type[Kind]) -> dict[str, Any]:

@@ -95,6 +95,18 @@ def rule_of(method: str, template: str | None) -> Rule:
     return max(others, key=lambda rule: rule.least or 0, default=SHUT)
 
 
+def methods_of(template: str) -> tuple[str, ...]:
+    """Name the methods that a route has, sorted.
+
+    Parameters
+    ----------
+    template
+        Of the route.
+    """
+    found = {method for method, known in RULES if known == template}
+    return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
+
+
 def authorize(caller: Caller, rule: Rule, model: str | None = None) -> None:
     """Let a caller pass whose role is high enough, and whose key opens the model.
 

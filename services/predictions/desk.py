@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bentos.answering import Outcome, answer_rows, predict_rows, read_row, read_rows
 from bentos.border import JSON
 from bentos.problem import to_fast_bytes
+from bentos.release import self_prediction
 from bentos.strict_json import read_json
 from bentos.tabular import answer_table, batch_json, form_of, read_body, rows_of
-from core.refusals import BatchTooLarge
+from core.errors import ArtifactCorrupt
+from core.refusals import BatchTooLarge, ModelUnhealthy
 from core.table import CloserLook, Form, Table
 from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
@@ -104,6 +106,17 @@ class Desk:
         self._metrics.refused(self.model, release.version, refused)
         await reply.answer(content, media_type=wanted)
 
+    async def example(self) -> tuple[str, dict[str, Any]]:
+        """Let the model answer the example of its contract; give its version and the result.
+
+        Raises
+        ------
+        ModelUnhealthy
+            It does not, or not as it may.
+        """
+        release = self._runtime.holder.champion(self.model)
+        return release.version, await asyncio.to_thread(check_health, release)
+
     def _read(
         self, release: Release, body: bytes, kind: bytes, *, explain: bool
     ) -> Table | list[object]:
@@ -122,6 +135,23 @@ class Desk:
             with suppress(CloserLook):
                 return read_body(form, body)
         return read_rows(read_json(body, max_depth=self._depth))
+
+
+def check_health(release: Release) -> dict[str, Any]:
+    """Let a release answer its own example.
+
+    Raises
+    ------
+    ModelUnhealthy
+        It does not, or not as it may.
+    """
+    try:
+        return self_prediction(release)
+    except ArtifactCorrupt as error:
+        raise ModelUnhealthy(release.model, release.version, error.fault) from error
+    except Exception as error:
+        fault = f"{type(error).__name__}"
+        raise ModelUnhealthy(release.model, release.version, fault) from error
 
 
 def _answer_batch(
