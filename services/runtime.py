@@ -140,6 +140,7 @@ class Runtime:
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
+        self.metrics.audit_dropped.set(self.audit.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -184,17 +185,8 @@ class Runtime:
         configure_logs(settings.log_level)
         self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._records = Records(settings.records_url)
+        self._open_records(settings)
         access = self.platform.access
-        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
-        self._audit.start()
-        self._keys = KeyStore(
-            self._records,
-            poll_seconds=access.keys.poll_seconds,
-            lockout=access.lockout,
-            on_lock=self._note_lock,
-        )
-        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -221,6 +213,20 @@ class Runtime:
         get_logger(__name__).info(
             "serving", releases=[list(v[:2]) for v in self.champions.versions]
         )
+
+    def _open_records(self, settings: Settings) -> None:
+        """Read the keys and follow them, and take entries for the audit."""
+        access = self.platform.access
+        self._records = Records(settings.records_url)
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
 
     def _store(self, settings: Settings) -> Store:
         """Give where the limits are counted.
