@@ -81,6 +81,10 @@ format: $(READY) ## Rewrite the code in the house form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+.PHONY: openapi
+openapi: $(READY) ## Write docs/openapi.json anew, when the interface was meant to change
+	$(BIN)/python -m services.openapi.snapshot
+
 ##@ Environment
 
 .PHONY: install

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from math import isfinite
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
+from pydantic import BaseModel
 from uuid_utils import uuid7
 
 from bentos.release import Release, ReleaseFacts
@@ -21,6 +24,7 @@ from core.logs import get_logger
 from core.refusals import RowUnanswered
 
 Answer = dict[str, Any]
+_MOST_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ def answer_row(release: Release, value: object, *, explain: bool = False) -> Ans
     RowInvalid
         The row breaks the contract.
     AnswerRefused
-        The history that was learned from cannot answer it.
+        The history that was learned from cannot answer it, or has no number so far outside of it.
     RowUnanswered
         The model failed on it.
     """
@@ -191,7 +195,8 @@ def predict_rows(release: Release, rows: Sequence[Row], *, explain: bool) -> lis
     """
     try:
         bodies = release.predictor.predict(rows, explain=explain)
-        if len(bodies) == len(rows) and all(_is_sound(body) for body in bodies):
+        firm = firm_fields(release.predictor.RESULT)
+        if len(bodies) == len(rows) and all(_is_sound(body, firm) for body in bodies):
             pairs = zip(rows, bodies, strict=True)
             return [Outcome(answer=_dress(release, row, body), error=None) for row, body in pairs]
     except Exception as error:  # noqa: BLE001 - logged; each row is tried on its own below
@@ -200,7 +205,7 @@ def predict_rows(release: Release, rows: Sequence[Row], *, explain: bool) -> lis
     for row in rows:
         try:
             answer = _predict_one(release, row, explain=explain)
-        except RowUnanswered as refused:
+        except (RowUnanswered, AnswerRefused) as refused:
             outcomes.append(Outcome(answer=None, error=refused))
         else:
             outcomes.append(Outcome(answer=answer, error=None))
@@ -214,8 +219,8 @@ def _predict_one(release: Release, row: Row, *, explain: bool) -> Answer:
     except Exception as error:
         _log_failure(release, error)
         raise RowUnanswered(release.model, release.version) from error
-    if not _is_sound(body):
-        raise RowUnanswered(release.model, release.version)
+    if not _is_sound(body, firm_fields(release.predictor.RESULT)):
+        raise _no_number(release, body)
     return _dress(release, row, body)
 
 
@@ -233,9 +238,46 @@ def _dress(release: Release, row: Row, body: Mapping[str, Any]) -> Answer:
     }
 
 
-def _is_sound(body: Mapping[str, Any]) -> bool:
-    """Say whether every number of an answer can be written as JSON."""
-    if not _is_finite(body["result"]):
+@cache
+def firm_fields(kind: type[BaseModel]) -> tuple[str, ...]:
+    """Name the fields of a result that are never null.
+
+    Parameters
+    ----------
+    kind
+        Type of the result.
+    """
+    fields = kind.model_fields.items()
+    return tuple(name for name, field in fields if NoneType not in get_args(field.annotation))
+
+
+def _no_number(release: Release, body: Mapping[str, Any]) -> SeptetError:
+    """Tell why an answer holds no number: by the inputs when they are to blame, else the model."""
+    beyond = [
+        f"{flag['feature']} (trained on {flag['seen'][0]:g} to {flag['seen'][1]:g})"
+        for flag in body.get("flags", ())
+        if flag["seen"] is not None
+    ]
+    if not beyond:
+        return RowUnanswered(release.model, release.version)
+    return AnswerRefused(
+        f"{release.model} has no finite answer so far outside of what it was trained on: "
+        f"{', '.join(beyond[:_MOST_NAMED])}. Check these values."
+    )
+
+
+def _is_sound(body: Mapping[str, Any], firm: Sequence[str]) -> bool:
+    """Say whether every number of an answer is there, and can be written as JSON.
+
+    Parameters
+    ----------
+    body
+        What the predictor said of one row.
+    firm
+        Names of the fields that may not be null.
+    """
+    result = body["result"]
+    if not _is_finite(result) or any(result.get(name) is None for name in firm):
         return False
     drivers = body.get("drivers")
     if drivers is None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from bentos.connection import CYCLE
 from bentos.reply import Headers, Reply
-from core.config import Limits
 from core.errors import SeptetError
 from core.logs import get_logger
+from core.platform_config import Limits
 from core.refusals import (
     BodyTooLarge,
     BodyTooSlow,

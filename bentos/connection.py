@@ -19,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from bentos.problem import render
-from core.refusals import HeadersTooLarge, HttpInvalid, TooManyConnections
+from core.overload import TooManyConnections
+from core.refusals import HeadersTooLarge, HttpInvalid
 
 if TYPE_CHECKING:
     from core.errors import SeptetError

@@ -15,8 +15,8 @@ from bentos.catalog import predictor_type
 from bentos.holder import Holder, Refusal
 from bentos.sheet import PATH, Sheet
 from bentos.strict_json import read_json
-from core.config import Limits, PlatformConfig, load_platform_config
 from core.logs import configure_logs
+from core.platform_config import Limits, PlatformConfig, load_platform_config
 from core.refusals import BatchTooLarge, NotReady
 from core.settings import Settings, load_settings
 

@@ -47,10 +47,13 @@ class Reply:
         Of the request.
     send
         Of the server.
+    is_direct
+        Whether an answer may be written past ``send``, straight into the connection.
     """
 
     __slots__ = (
         "_done",
+        "_is_direct",
         "_replaced",
         "_replaced_status",
         "_send",
@@ -65,8 +68,9 @@ class Reply:
         "status",
     )
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, *, is_direct: bool = True) -> None:
         self.scope = scope
+        self._is_direct = is_direct
         self.started_s = time.perf_counter()
         # Of a header that comes twice the last one counts.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -104,7 +108,7 @@ class Reply:
         status
             HTTP status.
         """
-        cycle = self.scope.get(CYCLE)
+        cycle = self.scope.get(CYCLE) if self._is_direct else None
         if cycle is not None:
             extra = b"".join([b"%b: %b\r\n" % pair for pair in self.extra]) if self.extra else b""
             head = _HEAD % (media_type, len(body), self.request_id, extra)
@@ -119,6 +123,18 @@ class Reply:
             *_ALL,
             *self.extra,
         ]
+        await self._whole(status, headers, body)
+
+    async def repeat(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """Answer with what another ``Reply`` made, headers and all.
+
+        Parameters
+        ----------
+        status
+            HTTP status.
+        headers, body
+            As they are sent.
+        """
         await self._whole(status, headers, body)
 
     async def finish(self) -> None:

@@ -12,14 +12,19 @@ MAX_BATCH_SIZE = 128
 MAX_LATENCY_MS = 5000
 
 
-def service_options() -> dict[str, Any]:
+def service_options(*, workers: int = 1) -> dict[str, Any]:
     """Give the settings of ``bentoml.service``.
+
+    Parameters
+    ----------
+    workers
+        Serving processes.
 
     Its metrics write files a request and keep every path ever asked for; its tracing makes three
     spans a request that nobody collects; its access log writes paths as they come. All are off.
     """
     return {
-        "workers": 1,
+        "workers": workers,
         "metrics": {"enabled": False},
         "tracing": {"excluded_urls": ".*"},
         "logging": {"access": {"enabled": False}},

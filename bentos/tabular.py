@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from uuid_utils import uuid7
 
+from bentos.answering import firm_fields
 from bentos.predictor import Predictor, RowPredictor
 from core.table import CloserLook, Form, Table
 
@@ -118,6 +119,8 @@ def answer_table(release: Release, table: Table) -> Answers:
         if len(array) != table.size:
             raise CloserLook
         results[name] = _values(array)
+    if any(None in results[name] for name in firm_fields(predictor.RESULT) if name in results):
+        raise CloserLook
     ids = [str(uuid7()) for _ in range(table.size)]
     return Answers(ids, results, predictor.flags_of(table.columns))
 

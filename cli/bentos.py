@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bentos.catalog import CATALOG
 from cli.programs import BENTO_HOST
-from core.config import load_platform_config
+from core.platform_config import load_platform_config
 
 if TYPE_CHECKING:
     from core.settings import Settings

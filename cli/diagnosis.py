@@ -24,8 +24,9 @@ from bentos.release import open_release, read_pointer
 from cli.ports import check_port, status_of
 from cli.programs import MLFLOW_HOST
 from core import clock
-from core.config import load_model_config, load_platform_config
+from core.config import load_model_config
 from core.errors import PortInUse, SeptetError
+from core.platform_config import load_platform_config
 from core.settings import ROOT, Settings, load_settings
 
 _GIB = 2**30

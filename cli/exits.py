@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from core.denials import KeyClosed, KeyUnknown, LastAdminKey, RecordsUnavailable
 from core.errors import (
     ArtifactCorrupt,
     ConfigError,
@@ -16,7 +17,7 @@ from core.errors import (
     SourceError,
     TrainingRefused,
 )
-from core.refusals import AccessDenied
+from core.refusals import AccessDenied, FieldsInvalid
 
 
 class Exit(IntEnum):
@@ -36,6 +37,8 @@ class Exit(IntEnum):
     ROWS_REFUSED = 11
     ARTIFACT_REFUSED = 12
     UNHEALTHY = 13
+    RECORDS_DOWN = 14
+    KEY_REFUSED = 15
     INTERRUPTED = 130
 
     @property
@@ -47,7 +50,7 @@ class Exit(IntEnum):
 _MEANINGS = {
     Exit.OK: "done",
     Exit.FAULT: "an unforeseen fault; --debug shows where",
-    Exit.USAGE: "the command line is wrong, or names an unknown model",
+    Exit.USAGE: "the command line is wrong, or names an unknown model or key",
     Exit.CONFIG: "a YAML file or a SEPTET_* variable is wrong",
     Exit.INPUT: "a table or file cannot be read or used",
     Exit.TRAINING_REFUSED: "no honest model can be trained on the table",
@@ -59,12 +62,19 @@ _MEANINGS = {
     Exit.ROWS_REFUSED: "`predict`: written, but some rows were refused",
     Exit.ARTIFACT_REFUSED: "an artifact on disk is damaged or foreign",
     Exit.UNHEALTHY: "`doctor`: at least one check failed",
+    Exit.RECORDS_DOWN: "the database of keys and audit does not answer, or is not migrated",
+    Exit.KEY_REFUSED: "`keys`: the key is shut already, or is the last admin key",
     Exit.INTERRUPTED: "stopped by Ctrl-C before it was done",
 }
 
 # The first class that fits decides, so a class stands before its bases.
 _BY_ERROR: tuple[tuple[type[SeptetError], Exit], ...] = (
     (ModelUnknown, Exit.USAGE),
+    (KeyUnknown, Exit.USAGE),
+    (FieldsInvalid, Exit.USAGE),
+    (KeyClosed, Exit.KEY_REFUSED),
+    (LastAdminKey, Exit.KEY_REFUSED),
+    (RecordsUnavailable, Exit.RECORDS_DOWN),
     (ConfigError, Exit.CONFIG),
     (ContractError, Exit.INPUT),
     (SourceError, Exit.INPUT),

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.audit import audit
 from cli.doctor import doctor
 from cli.exits import Exit
+from cli.keys import keys
+from cli.migrate import migrate
 from cli.models import models
 from cli.predict import predict
 from cli.sample import sample
@@ -72,8 +75,9 @@ def options(
     configure_logs("DEBUG" if debug else "CRITICAL")
 
 
-for word in (up, train, models, predict, template, sample, doctor):
+for word in (up, train, models, predict, template, sample, audit, migrate, doctor):
     app.command()(word)
+app.add_typer(keys, name="keys")
 
 
 def _show(error: Exception) -> Exit:

@@ -25,10 +25,12 @@ from cli.events import Event, read_events, show
 from cli.faults import NeverReady, NothingTrained, ProgramDied
 from cli.ports import status_of
 from cli.processes import Processes, Program
-from core.config import PlatformConfig, load_model_config, load_platform_config
+from core.config import load_model_config
 from core.errors import ArtifactCorrupt
+from core.platform_config import PlatformConfig, load_platform_config
 from core.settings import Settings
-from services.access.keys import create_admin_key, has_keys
+from services.access.audit import Actor
+from services.access.first_key import make_first_key, prepare_records
 
 _READY_SECONDS = 120.0
 _KEY_SECONDS = 5.0
@@ -159,6 +161,8 @@ class Startup:
         """Refuse now what a training or the platform would stumble over later."""
         for model in CATALOG:
             load_model_config(self.settings.model_config_path(model))
+        # Here, because the platform that is starting meanwhile takes notice of it by itself.
+        prepare_records(self.settings, by=Actor.shell()).close()
         return load_platform_config(self.settings.platform_config_path)
 
     def _start(self, board: Board) -> list[str]:
@@ -248,10 +252,9 @@ class Startup:
 
     def _make_key(self, *, anew: bool) -> str | None:
         """Make the first admin key, or another when asked for, and wait until it opens."""
-        home = self.settings.home
-        if has_keys(home) and not anew:
+        key = make_first_key(self.settings, anew=anew)
+        if key is None:
             return None
-        key = create_admin_key(home)
         began = time.monotonic()
         while not self._opens(key) and time.monotonic() - began < _KEY_SECONDS:
             time.sleep(_LOOK_SECONDS)

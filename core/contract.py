@@ -139,7 +139,7 @@ class Contract:
                 problems.append(FieldProblem(name, "is not a field of this model", hint))
             else:
                 allowed = self._allowed(fault, shape)
-                problems.append(FieldProblem(name, _wrong(fault), allowed))
+                problems.append(FieldProblem(name, wrong_with(fault), allowed))
         return problems
 
     def _allowed(self, fault: ErrorDetails, shape: Shape) -> str:
@@ -270,7 +270,7 @@ def _keys(config: ModelConfig) -> Row:
     return keys
 
 
-def _wrong(fault: ErrorDetails) -> str:
+def wrong_with(fault: ErrorDetails) -> str:
     """Say what is wrong with a value, naming the value when it is short and plain."""
     value = fault["input"]
     if fault["type"] == "missing":

@@ -5,7 +5,8 @@
     SeptetError                       500
     ├── ConfigError                   500   a YAML file or a setting is wrong
     ├── ContractError                 422
-    │   └── RowInvalid                422   a row breaks its model's contract
+    │   ├── RowInvalid                422   a row breaks its model's contract
+    │   └── FieldsInvalid             422   fields of a body or a command are wrong
     ├── RequestError                  400   the request itself is malformed
     │   ├── JsonInvalid               400
     │   ├── QueryInvalid              400
@@ -16,14 +17,25 @@
     │   ├── HeadersTooLarge           431
     │   └── ContentTypeUnsupported    415
     ├── AccessDenied                  401   no key, or a wrong one
+    ├── Forbidden                     403   the key does not open this
+    │   ├── RoleTooLow                403
+    │   └── ModelOutOfScope           403
+    ├── LockedOut                     429   too many wrong keys from one network
     ├── OriginUnknown                 403   another site's page
     ├── HostUnknown                   421   sent to another name
     ├── NotFound                      404
     │   ├── ModelUnknown              404
+    │   ├── KeyUnknown                404
     │   └── PathUnknown               404
+    ├── KeyClosed                     409   a revoked or expired key stays closed
+    ├── LastAdminKey                  409   somebody must be able to manage keys
     ├── MethodNotAllowed              405
     ├── TooManyConnections            503   of one process
     ├── BatchTooLarge                 413
+    ├── IdempotencyKeyInvalid         400
+    ├── IdempotencyReused             422   with another request
+    ├── StillRunning                  409   the same request, at this moment
+    ├── RequestInterrupted            409   by a crash, with an effect unknown
     ├── RateLimited                   429   more than the caller's tier allows
     ├── TooManyAtOnce                 429
     ├── Overloaded                    503   more than this process can do
@@ -38,12 +50,15 @@
     ├── SourceError                   500   a table cannot be read
     ├── TrainingRefused               500   the table cannot be trained on
     ├── RegistryDown                  503   MLflow does not answer
+    ├── RecordsUnavailable            503   the database of keys and audit
+    │   ├── RecordsDown               503
+    │   └── RecordsBehind             503   its tables are older than this version
     ├── LibraryMissing                500   a system library is not installed
     └── PortInUse                     500   another process listens there
 
 A class builds its own sentence from typed arguments: what is wrong, then how to mend it. The
 class name is the machine-readable code of the problem document (RFC 9457). What only a request can
-meet stands in ``core.refusals``, under the same root.
+meet stands in ``core.refusals``, keys and their records in ``core.denials``, under the same root.
 """
 
 from __future__ import annotations

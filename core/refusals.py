@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from core.errors import FieldProblem, NotFound, SeptetError
+from core.errors import ContractError, FieldProblem, NotFound, SeptetError
 
 
 class RequestError(SeptetError):
@@ -73,6 +73,22 @@ class QueryInvalid(RequestError):
         super().__init__(f"?{name[:80]} {fault}; {allowed}.", problems=[problem])
 
 
+class FieldsInvalid(ContractError):
+    """Fields of a body or of a command are wrong.
+
+    Parameters
+    ----------
+    problems
+        At least one fault.
+    """
+
+    title = "Some fields are wrong"
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        several = f"{len(problems)} fields are wrong, the first: " if len(problems) > 1 else ""
+        super().__init__(f"{several}{problems[0]}", problems=problems)
+
+
 class BodyTooLarge(RequestError):
     """The body is over the limit.
 
@@ -129,30 +145,6 @@ class HttpInvalid(RequestError):
 
     def __init__(self, fault: str) -> None:
         super().__init__(f"{fault} Use an HTTP client; see /docs for what is accepted.")
-
-
-class TooManyConnections(SeptetError):
-    """The process holds as many connections as it can.
-
-    Parameters
-    ----------
-    limit
-        Most connections of a process.
-    """
-
-    status = 503
-    title = "Too many connections"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"This process holds its {limit:,} connections. Keep connections open and use them "
-            "again instead of opening one a request."
-        )
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """When to ask again."""
-        return {"Retry-After": "1"}
 
 
 class HeadersTooLarge(RequestError):
@@ -212,127 +204,6 @@ class AccessDenied(SeptetError):
     def headers(self) -> Mapping[str, str]:
         """The challenge; Basic lets a browser ask for the key (as the password)."""
         return {"WWW-Authenticate": 'Basic realm="Septet: any name, the API key as password"'}
-
-
-class RateLimited(SeptetError):
-    """The caller asked for more than its tier allows.
-
-    Parameters
-    ----------
-    limit_name
-        Which limit: requests, rows, burst or address.
-    limit
-        How much it allows in a window.
-    window_seconds
-        Length of the window.
-    retry_seconds
-        Seconds until it may be tried again.
-    """
-
-    status = 429
-    title = "Too many requests"
-
-    def __init__(
-        self, limit_name: str, limit: int, window_seconds: int, *, retry_seconds: int
-    ) -> None:
-        self.limit_name = limit_name
-        self.retry_seconds = retry_seconds
-        span = "a minute" if window_seconds == 60 else "a second"  # noqa: PLR2004 - seconds
-        noun = {"rows": "rows", "address": "requests from one address"}.get(limit_name, "requests")
-        super().__init__(
-            f"The limit of {limit:,} {noun} {span} is reached. Try again in {retry_seconds} s, "
-            "send rows in batches, or ask for another tier."
-        )
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """When to ask again."""
-        return {"Retry-After": str(self.retry_seconds)}
-
-
-class TooManyAtOnce(SeptetError):
-    """The caller has too many requests under way.
-
-    Parameters
-    ----------
-    limit
-        Most requests of a caller at once.
-    """
-
-    status = 429
-    title = "Too many requests at once"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"{limit:,} requests of this key are being answered already, as many as its tier "
-            "allows at once. Wait for an answer before the next request, or send batches."
-        )
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """When to ask again."""
-        return {"Retry-After": "1"}
-
-
-class Overloaded(SeptetError):
-    """The process has as much to do as it can.
-
-    Parameters
-    ----------
-    what
-        What is full.
-    """
-
-    status = 503
-    title = "The server is overloaded"
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what} Try again in a second; with more serving processes it would be answered."
-        )
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """When to ask again."""
-        return {"Retry-After": "1"}
-
-
-class HostUnknown(SeptetError):
-    """The request was sent to a name that is not ours.
-
-    Parameters
-    ----------
-    host
-        The name it was sent to.
-    """
-
-    status = 421
-    title = "Another host is meant"
-
-    def __init__(self, host: str) -> None:
-        super().__init__(
-            f"Nothing is answered under the host name {host[:80]!r}; the names are set by "
-            "`access.hosts` in platform.yaml."
-        )
-
-
-class OriginUnknown(SeptetError):
-    """A page of another site asks whether it may call.
-
-    Parameters
-    ----------
-    origin
-        Where the page is from.
-    """
-
-    status = 403
-    title = "The page may not call"
-
-    def __init__(self, origin: str) -> None:
-        super().__init__(
-            f"Pages of {origin[:120]!r} may not call; the origins are set by "
-            "`access.cors_origins` in platform.yaml."
-        )
 
 
 class PathUnknown(NotFound):

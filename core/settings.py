@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import ConfigError, nearest
@@ -30,8 +30,24 @@ class Settings(BaseSettings):
     tracking_uri: str | None = Field(
         default=None, description="MLflow's address; SQLite under the home folder when unset."
     )
+    records_address: SecretStr | None = Field(
+        default=None,
+        description="Database of keys and audit, as SQLAlchemy writes it; SQLite under the home "
+        "folder when unset. It may hold a password, so it is never printed.",
+    )
     host: str = Field(default="127.0.0.1", description="Address the platform listens on.")
     port: int = Field(default=8800, ge=1, le=65535, description="Port of the platform.")
+    workers: int = Field(default=1, ge=1, le=64, description="Serving processes of the platform.")
+    limits_address: str | None = Field(
+        default=None,
+        pattern=r"^rediss?://",
+        description="Redis that counts the limits of several processes; memory when unset.",
+    )
+    traces_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Where traces are sent, OTLP over HTTP; without it none are made.",
+    )
     mlflow_port: int = Field(default=8801, ge=1, le=65535, description="Port of the MLflow UI.")
     bentos: str = Field(
         default="",
@@ -61,6 +77,12 @@ class Settings(BaseSettings):
     def mlflow_artifacts(self) -> Path:
         """Folder of MLflow's artifacts where its address is a database."""
         return self.mlflow_folder / "artifacts"
+
+    @property
+    def records_url(self) -> str:
+        """Address of the records, the embedded SQLite by default; it may hold a password."""
+        given = self.records_address
+        return given.get_secret_value() if given else f"sqlite:///{self.home / 'records.db'}"
 
     def bento_addresses(self, models: Sequence[str]) -> dict[str, str]:
         """Give where each model's bento answers.

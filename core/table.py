@@ -122,7 +122,7 @@ class Form:
         texts = sum(
             sum(map(_COLONS, filter(None, column)))
             for column in cells
-            if isinstance(column[0], str) and set(map(type, column)) <= {str, _NONE}
+            if str in (kinds := set(map(type, column))) and kinds <= {str, _NONE}
         )
         return self.check(given, len(rows)), texts
 

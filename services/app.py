@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bentos.border import REQUEST_ID
 from bentos.catalog import model_name
 from bentos.problem import render
+from core.denials import RecordsUnavailable
 from core.errors import ModelUnknown, SeptetError
+from core.logs import get_logger
+from services.access.api import audit_router, keys_router
 from services.docs import docs_routes
+from services.fields import query_refusal
 from services.metrics import CONTENT_TYPE
+from services.openapi.page import OpenApiPage, operation_id
 from services.places import BATCH, ROW
-from services.predictions.schema import READING_ERRORS, add_predictions, responses_of
 from services.releases.api import releases_router
 
 if TYPE_CHECKING:
@@ -44,7 +47,16 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
     docs_files
         Folder of the Swagger UI files.
     """
-    app = FastAPI(title="Septet", description=_ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Septet",
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )
+    # Before the models' own routes: no model is called `keys` or `audit`.
+    app.include_router(keys_router(runtime))
+    app.include_router(audit_router(runtime))
     app.include_router(releases_router(runtime))
     app.router.routes.extend(docs_routes(docs_files))
     app.router.routes.extend(
@@ -56,59 +68,10 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         ]
     )
     app.add_exception_handler(SeptetError, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_bad_query)
     page = OpenApiPage(app, runtime)
     app.openapi = page.read  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app
-
-
-class OpenApiPage:
-    """``/openapi.json``: made anew when a champion is switched, for its contract may be another.
-
-    Parameters
-    ----------
-    app
-        Has the typed routes.
-    runtime
-        Has the contracts.
-    """
-
-    def __init__(self, app: FastAPI, runtime: Runtime) -> None:
-        self._app = app
-        self._runtime = runtime
-        self._made_for: object = None
-        self._document: dict[str, Any] = {}
-
-    def read(self) -> dict[str, Any]:
-        """Give the document."""
-        versions = self._runtime.champions.versions
-        if self._made_for != versions or not self._document:
-            self._document = self._build()
-            self._made_for = versions
-        return self._document
-
-    def _build(self) -> dict[str, Any]:
-        document = get_openapi(
-            title=self._app.title,
-            version=_version(),
-            description=self._app.description,
-            routes=self._app.routes,
-        )
-        reading = responses_of(READING_ERRORS)
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                # FastAPI documents its own 422, which no route of ours can give.
-                operation["responses"].pop("422", None)
-                operation["responses"] |= reading
-        add_predictions(document, self._runtime.champions)
-        components = document["components"]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            components["schemas"].pop(unused, None)
-        components["securitySchemes"] = {
-            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            "bearer": {"type": "http", "scheme": "bearer"},
-        }
-        document["security"] = [{"key": []}, {"bearer": []}]
-        return document
 
 
 async def _metrics(runtime: Runtime, _: Request) -> Response:
@@ -125,15 +88,16 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     """Answer with the problem document of one of our errors."""
     if not isinstance(error, SeptetError):
         raise error
+    if isinstance(error, RecordsUnavailable):
+        get_logger(__name__).error("records_unavailable", reason=error.detail)
     status, headers, body = render(error, instance=request.scope.get(REQUEST_ID))
     response = Response(body, status_code=status)
     response.raw_headers = headers
     return response
 
 
-def _version() -> str:
-    """Give the version of the platform; a bento holds its code without installing it."""
-    try:
-        return version("septet")
-    except ModuleNotFoundError:
-        return "0"
+async def _answer_bad_query(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI found wrong: it reads nothing but queries here."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return await _answer_problem(request, query_refusal(error.errors()))

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 
 from bentos.border import WITH_BODY, Border, replay
 from bentos.reply import Headers, Reply
-from core.refusals import NotReady
-from services.places import NOWHERE, Place, Places
+from core.denials import Forbidden
+from core.refusals import MethodNotAllowed, NotReady
+from services.access.audit import REFUSED, Actor, Entry
+from services.access.caller import ADDRESS, CALLER
+from services.access.rules import authorize
+from services.idempotency import HEADER
+from services.once import carry_out_once
+from services.places import Place, Places
 from services.predictions.tables import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive
 
     from services.access.caller import Caller
@@ -27,9 +30,7 @@ if TYPE_CHECKING:
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 READY_PATH = "/readyz"
-CALLER = "septet.caller"
 PLACE = "septet.place"
-ADDRESS = "septet.address"
 
 
 class Gate(Border):
@@ -41,20 +42,17 @@ class Gate(Border):
         What answers all but the predictions.
     runtime
         What the process holds; started before the first request.
-    routes
-        The app's own routes.
     """
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
         super().__init__(app, limits=lambda: runtime.platform.limits)
         self._runtime = runtime
-        self._routes = routes
         self._found_places: Places | None = None
 
     @property
     def _places(self) -> Places:
         if self._found_places is None:
-            self._found_places = Places(self._routes, handlers=self._runtime.handlers(), also=KINDS)
+            self._found_places = Places(self._runtime.handlers(), also=KINDS)
         return self._found_places
 
     async def _answer(self, reply: Reply, receive: Receive) -> None:
@@ -76,35 +74,72 @@ class Gate(Border):
         address = scope[ADDRESS] = origin.address(scope, reply.headers)
         limiter = self._runtime.limiter
         limiter.take_address(address)
-        caller = self._runtime.keys.identify(key_of(scope["method"], reply.headers))
+        caller = self._runtime.keys.identify(key_of(scope["method"], reply.headers), address)
         scope[CALLER] = caller
-        place = scope[PLACE] = self._places.find(scope)
+        place = scope[PLACE] = self._places.find(scope["method"], scope["path"])
         limiter.enter(caller)
         try:
             wait = limiter.take_request(caller, reply.extra)
             if wait is not None:
                 await wait
+            self._authorize(reply, caller, place)
             await self._let_in(reply, receive, caller, place)
         finally:
             limiter.leave(caller)
 
+    def _authorize(self, reply: Reply, caller: Caller, place: Place) -> None:
+        """Refuse what the caller's role or the scope of its key does not open."""
+        try:
+            authorize(caller, place.rule, place.model)
+        except Forbidden as error:
+            actor = Actor.of(
+                caller,
+                address=reply.scope.get(ADDRESS),
+                request_id=reply.request_id.decode(),
+            )
+            target = f"{reply.scope['method']} {place.template}"
+            detail = {"reason": error.code, "model": place.model}
+            entry = Entry(actor, "request.refused", target, outcome=REFUSED, detail=detail)
+            self._runtime.audit.record(entry)
+            raise
+
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
         """Take the body, and answer: from here, or by the app."""
+        if place.allowed:
+            # Before its body: a method that is not there takes none of any type.
+            raise MethodNotAllowed(reply.scope["method"], place.allowed)
         if reply.scope["method"] in WITH_BODY:
             body = await self._take_body(reply, receive, also=place.also)
-            if place.handler is not None:
-                await place.handler(reply, caller, body)
-                return
-            receive = replay(body, receive)
+            if HEADER in reply.headers and reply.scope["method"] == "POST":
+                await carry_out_once(
+                    self._runtime.idempotency,
+                    reply,
+                    caller=caller.key_id,
+                    body=body,
+                    is_pure=place.handler is not None,
+                    act=lambda held: self._act(held, receive, caller, place, body),
+                )
+            else:
+                await self._act(reply, receive, caller, place, body)
+            return
         await self._run(reply, receive)
+
+    async def _act(
+        self, reply: Reply, receive: Receive, caller: Caller, place: Place, body: bytes
+    ) -> None:
+        """Answer a request whose body is here: from the gate, or by the app."""
+        if place.handler is not None:
+            await place.handler(reply, caller, body)
+        else:
+            await self._run(reply, replay(body, receive))
 
     def _finished(self, reply: Reply) -> None:
         """Write the exchange into the log and the metrics."""
         scope = reply.scope
         caller: Caller | None = scope.get(CALLER)
-        place: Place = scope.get(PLACE, NOWHERE)
+        place: Place | None = scope.get(PLACE)
         open_path = scope["path"] if scope["path"] in OPEN_PATHS else ""
-        route = place.template or open_path
+        route = place.template if place is not None else open_path
         self._runtime.metrics.exchanged(
             route=route or "unmatched",
             method=scope["method"],
@@ -114,14 +149,14 @@ class Gate(Border):
         )
         if open_path and reply.status == 200:  # noqa: PLR2004 - probes that pass tell nothing
             return
-        if place.model is not None:
+        if place is not None and place.model is not None:
             reply.notes["model"] = place.model
+        key_id = caller.key_id if caller is not None else ""
         self._runtime.access_log.write(
-            reply,
-            route=route,
-            address=scope.get(ADDRESS, ""),
-            key_id=caller.key_id if caller is not None else "",
+            reply, route=route, address=scope.get(ADDRESS, ""), key_id=key_id
         )
+        if self._runtime.traces is not None:
+            self._runtime.traces.exchanged(reply, route=route or "unmatched", key_id=key_id)
 
 
 def key_of(method: str, headers: Headers) -> str:

@@ -55,25 +55,21 @@ class Metrics:
 
     def __init__(self, models: Sequence[str]) -> None:
         self._registry = CollectorRegistry()
+        self._declared: list[tuple[type[object], str, tuple[str, ...]]] = []
         self._requests = self._counter(
             "septet_requests", "Requests answered.", "route", "method", "status", "tier"
         )
-        self._seconds = Histogram(
+        self._seconds = self._histogram(
             "septet_request_seconds",
             "Seconds from the first byte read to the last one written.",
-            ["route"],
+            "route",
             buckets=_SECONDS,
-            registry=self._registry,
         )
         self._predictions = self._counter(
             "septet_predictions", "Rows answered or refused.", "model", "version", "outcome"
         )
-        self._batches = Histogram(
-            "septet_batch_rows",
-            "Rows that were computed together.",
-            ["model"],
-            buckets=_ROWS,
-            registry=self._registry,
+        self._batches = self._histogram(
+            "septet_batch_rows", "Rows that were computed together.", "model", buckets=_ROWS
         )
         self._limited = self._counter(
             "septet_limited", "Requests refused by a limit.", "limit", "tier"
@@ -175,12 +171,17 @@ class Metrics:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def names(self) -> set[str]:
-        """Name every series that may appear, for the dashboard and the alerts to be checked by."""
-        names: set[str] = set()
-        for family in self._registry.collect():
-            names.add(family.name)
-        return names
+    @property
+    def series(self) -> dict[str, set[str]]:
+        """Labels of every series that may appear, by which dashboard and alerts are checked."""
+        found: dict[str, set[str]] = {}
+        for kind, name, labels in self._declared:
+            if kind is Histogram:
+                found |= {f"{name}_bucket": {*labels, "le"}}
+                found |= {f"{name}_sum": set(labels), f"{name}_count": set(labels)}
+            else:
+                found[f"{name}_total" if kind is Counter else name] = set(labels)
+        return found
 
     def _outcome(self, model: str, version: str, outcome: str) -> Counter:
         key = (model, version, outcome)
@@ -190,9 +191,15 @@ class Metrics:
         return counter
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self._declared.append((Counter, name, labels))
         return Counter(name, text, labels, registry=self._registry)
 
+    def _histogram(self, name: str, text: str, *labels: str, buckets: Sequence[float]) -> Histogram:
+        self._declared.append((Histogram, name, labels))
+        return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
+
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self._declared.append((Gauge, name, labels))
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
 
 

@@ -1,19 +1,15 @@
-"""Which route a request means: its template, its model, and who answers it."""
+"""Which route a request means: its template, its model, who may ask it, and who answers it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.routing import Match
-
 from bentos.catalog import path_name
+from services.access.rules import Rule, find_route, methods_of, rule_of
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
-    from starlette.types import Scope
-
     from bentos.reply import Reply
     from services.access.caller import Caller
 
@@ -31,21 +27,24 @@ class Place:
     ----------
     template
         Path of the route with its parameters' names; empty when there is no such route.
+    rule
+        Who may ask it.
     model
         The model that is asked, if one is.
     handler
         What answers straight from the gate; without one the app does.
     also
         Content types that it takes beside JSON.
+    allowed
+        Methods that the path has, when the request's own is none of them.
     """
 
     template: str
+    rule: Rule
     model: str | None = None
     handler: Handler | None = None
     also: frozenset[bytes] = frozenset()
-
-
-NOWHERE = Place("")
+    allowed: tuple[str, ...] = ()
 
 
 class Places:
@@ -53,8 +52,6 @@ class Places:
 
     Parameters
     ----------
-    routes
-        The app's.
     handlers
         What answers straight from the gate, by template and model.
     also
@@ -63,36 +60,33 @@ class Places:
 
     def __init__(
         self,
-        routes: Sequence[BaseRoute],
-        *,
         handlers: Mapping[tuple[str, str], Handler],
+        *,
         also: frozenset[bytes] = frozenset(),
     ) -> None:
-        self._routes = tuple(routes)
         self._quick: dict[str, Place] = {}
         for (template, model), handler in handlers.items():
+            rule = rule_of("POST", template)
+            kinds = also if template == BATCH else frozenset()
+            place = Place(template, rule, model, handler, kinds)
             for name in {path_name(model), model}:
-                path = template.replace("{model}", name)
-                self._quick[path] = Place(
-                    template, model, handler, also if template == BATCH else frozenset()
-                )
+                self._quick[template.replace("{model}", name)] = place
 
-    def find(self, scope: Scope) -> Place:
+    def find(self, method: str, path: str) -> Place:
         """Find where a request leads.
 
         Parameters
         ----------
-        scope
+        method, path
             Of the request.
         """
-        if scope["method"] == "POST":
-            place = self._quick.get(scope["path"])
+        if method == "POST":
+            place = self._quick.get(path)
             if place is not None:
                 return place
-        for route in self._routes:
-            match, found = route.matches(scope)
-            if match is not Match.NONE:
-                given = found.get("path_params", {}).get("model")
-                model = given.replace("-", "_") if isinstance(given, str) else None
-                return Place(getattr(route, "path", ""), model)
-        return NOWHERE
+        template, model = find_route(method, path)
+        rule = rule_of(method, template)
+        if template is None:
+            return Place("", rule)
+        methods = methods_of(template)
+        return Place(template, rule, model, allowed=() if method in methods else methods)

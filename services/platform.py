@@ -9,6 +9,7 @@ import bentoml
 
 from bentos.fronted import Fronted
 from bentos.serving_options import service_options
+from core.settings import load_settings
 from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
@@ -20,7 +21,9 @@ RUNTIME = Runtime()
 APP = create_app(RUNTIME, docs_files=docs_files())
 
 
-@bentoml.service(name="septet", service_class=Fronted, **service_options())
+@bentoml.service(
+    name="septet", service_class=Fronted, **service_options(workers=load_settings().workers)
+)
 @bentoml.asgi_app(APP, path="/", name="platform")
 class Platform:
     """Answers for every model of the catalog."""
@@ -35,4 +38,4 @@ class Platform:
 
 
 # mypy sees the class; the decorator made a Service of it.
-Platform.add_asgi_middleware(Gate, runtime=RUNTIME, routes=APP.routes)  # type: ignore[attr-defined]
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME)  # type: ignore[attr-defined]

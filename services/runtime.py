@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
-from core.config import PlatformConfig
+from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
+from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
-from services.access.keys import FILE, KeyStore
-from services.access.limits import Limiter, LocalStore
+from services.access.audit import Actor, Entry
+from services.access.keys import KeyStore
+from services.access.limits import Limiter, LocalStore, Store
 from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
+from services.access.recorder import AuditRecorder
+from services.access.shared import SharedStore
 from services.access.window import WindowStorage
+from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.desk import Desk
 from services.predictions.remote_desk import RemoteDesk
+from services.records import Records
 from services.releases.champions import Champions
 from services.topology import Bentos
+from services.traces import Traces
+
+_NOT_STARTED = "the runtime is used before it is started"
 
 
 class Runtime:
@@ -49,12 +59,50 @@ class Runtime:
         self._kind_of = kind_of
         self._bentos: Bentos | None = None
         self.platform = PlatformConfig()
+        self.home = Path()
+        self._records: Records | None = None
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
+        self.traces: Traces | None = None
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
+        self._audit: AuditRecorder | None = None
+        self._idempotency: Idempotency | None = None
         self._desks: dict[str, Desk] | dict[str, RemoteDesk] = {}
+
+    @property
+    def records(self) -> Records:
+        """The database of keys and audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._records is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._records
+
+    @property
+    def idempotency(self) -> Idempotency:
+        """Keeps the answers of requests that may be sent again."""
+        if self._idempotency is None:
+            self._idempotency = Idempotency(self.records)
+        return self._idempotency
+
+    @property
+    def audit(self) -> AuditRecorder:
+        """Takes what is to stand in the audit.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._audit is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._audit
 
     @property
     def keys(self) -> KeyStore:
@@ -66,7 +114,7 @@ class Runtime:
             The process was not started.
         """
         if self._keys is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._keys
 
     @property
@@ -79,7 +127,7 @@ class Runtime:
             The process was not started.
         """
         if self._limiter is None:
-            raise RuntimeError("the runtime is used before it is started")
+            raise RuntimeError(_NOT_STARTED)
         return self._limiter
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
@@ -89,6 +137,7 @@ class Runtime:
 
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
+        self.metrics.records_stale.set(self.keys.is_stale)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -131,9 +180,19 @@ class Runtime:
         """
         settings = settings or load_settings()
         configure_logs(settings.log_level)
+        self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._keys = KeyStore(settings.home / FILE)
+        self._records = Records(settings.records_url)
         access = self.platform.access
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -141,10 +200,12 @@ class Runtime:
         )
         self._limiter = Limiter(
             self.platform.tiers,
-            store=LocalStore(WindowStorage()),
+            store=self._store(settings),
             bursts=WindowStorage(),
             address_requests=access.address_requests_per_minute,
         )
+        if settings.traces_address is not None:
+            self.traces = Traces(settings.traces_address)
         self.access_log.lines.start()
         self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
@@ -158,10 +219,47 @@ class Runtime:
             "serving", releases=[list(v[:2]) for v in self.champions.versions]
         )
 
+    def _store(self, settings: Settings) -> Store:
+        """Give where the limits are counted.
+
+        Raises
+        ------
+        ConfigError
+            Several processes would each count for themselves.
+        """
+        local = LocalStore(WindowStorage())
+        if settings.limits_address is not None:
+            return SharedStore(
+                settings.limits_address,
+                local=local,
+                processes=settings.workers,
+                alarm=self.metrics.limiter_degraded.set,
+            )
+        if settings.workers > 1:
+            raise ConfigError(
+                f"SEPTET_WORKERS={settings.workers}, and each process would count the limits for "
+                "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
+            )
+        return local
+
     def stop(self) -> None:
         """Stop following, and write what waits."""
         self.champions.stop()
+        if self._keys is not None:
+            self._keys.stop()
+        if self._audit is not None:
+            self._audit.stop()
+        if self._records is not None:
+            self._records.close()
+        if self.traces is not None:
+            self.traces.close()
         self.access_log.lines.stop()
+
+    def _note_lock(self, network: str, seconds: float) -> None:
+        """Put a lock-out into the audit."""
+        detail = {"seconds": seconds}
+        entry = Entry(Actor("septet", address=network), "network.locked", network, detail=detail)
+        self.audit.record(entry)
 
     async def close(self) -> None:
         """Stop, and close the connections to the bentos."""

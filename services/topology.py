@@ -10,7 +10,7 @@ from services.releases.remote import RemoteHolder
 
 if TYPE_CHECKING:
     from bentos.predictor import Predictor
-    from core.config import Limits
+    from core.platform_config import Limits
 
 
 class Bentos:

@@ -8,6 +8,10 @@ from datetime import datetime
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network
 
+# Under which names the gate puts the caller, and where it called from, into a request's scope.
+CALLER = "septet.caller"
+ADDRESS = "septet.address"
+
 
 class Role(IntEnum):
     """What a caller may do; each role may do what the ones before it may.

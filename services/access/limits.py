@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
-from core.refusals import RateLimited, TooManyAtOnce
+from core.overload import RateLimited, TooManyAtOnce
 
 if TYPE_CHECKING:
     from bentos.problem import HeaderList
-    from core.config import Tier
+    from core.platform_config import Tier
     from services.access.caller import Caller
     from services.access.window import WindowStorage
 

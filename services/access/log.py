@@ -8,7 +8,6 @@ without `structlog`, which takes longer over one than the gate over a whole requ
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import threading
@@ -132,7 +131,5 @@ class AccessLog:
 
 def _to_stderr(block: bytes) -> None:
     """Write whole lines at once, so that no other writer's line falls in between."""
-    view = memoryview(block)
-    number = sys.stderr.fileno()
-    while view:
-        view = view[os.write(number, view) :]
+    sys.stderr.buffer.write(block)
+    sys.stderr.buffer.flush()

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 
 from bentos.connection import PEER
-from core.refusals import HostUnknown, OriginUnknown
+from core.denials import HostUnknown, OriginUnknown
 
 if TYPE_CHECKING:
     from starlette.types import Scope

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections.abc import Callable
 from math import ceil
 from threading import Lock
 
@@ -80,6 +81,8 @@ class WindowStorage(Storage, MovingWindowSupport):
         Unused; the library hands it over.
     wrap_exceptions
         The library's own option.
+    monotonic
+        A clock that never goes back, seconds.
     """
 
     STORAGE_SCHEME = ["septet-memory"]  # noqa: RUF012 - the library's own form
@@ -88,9 +91,12 @@ class WindowStorage(Storage, MovingWindowSupport):
         self,
         uri: str | None = None,
         wrap_exceptions: bool = False,  # noqa: FBT001, FBT002 - the library's own form
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
         **options: str,
     ) -> None:
         super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
+        self._monotonic = monotonic
         self._lock = Lock()
         # Two generations: what was not asked for in a whole one is dropped without a walk.
         self._young: dict[str, Window] = {}
@@ -123,7 +129,7 @@ class WindowStorage(Storage, MovingWindowSupport):
             Whether it was granted, how much is taken in all, and whole seconds until so much of
             it comes back that the wish could be granted (the first part of it, when it was).
         """
-        now_s = time.monotonic()
+        now_s = self._monotonic()
         slot = int(now_s * SLOTS / expiry)
         with self._lock:
             window = self._window(key, now_s, expiry, slot)
@@ -149,7 +155,7 @@ class WindowStorage(Storage, MovingWindowSupport):
         amount
             How much is taken, all or nothing.
         """
-        now_s = time.monotonic()
+        now_s = self._monotonic()
         slot = int(now_s * SLOTS / expiry)
         with self._lock:
             window = self._window(key, now_s, expiry, slot)
@@ -160,7 +166,7 @@ class WindowStorage(Storage, MovingWindowSupport):
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002 - the library's own form
         """Give when the oldest entry was taken (seconds since the epoch), and how much is taken."""
-        now_s = time.monotonic()
+        now_s = self._monotonic()
         slot = int(now_s * SLOTS / expiry)
         with self._lock:
             window = self._window(key, now_s, expiry, slot)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bentos.answering import Answer, Outcome, predict_rows
 from bentos.border import DEADLINE_SECONDS
-from core.refusals import DeadlinePassed, Overloaded
+from core.overload import Overloaded
+from core.refusals import DeadlinePassed
 
 if TYPE_CHECKING:
     from bentos.release import Release, ReleaseFacts

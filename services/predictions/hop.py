@@ -18,7 +18,8 @@ import orjson
 from bentos.answering import Outcome
 from bentos.border import DEADLINE_SECONDS
 from core.errors import SeptetError
-from core.refusals import DeadlinePassed, ModelUnreachable, Overloaded
+from core.overload import Overloaded
+from core.refusals import DeadlinePassed, ModelUnreachable
 from services.predictions.relay import error_of
 
 if TYPE_CHECKING:

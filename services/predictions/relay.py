@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import errors as e
+from core import overload as o
 from core import refusals as r
 
 _KINDS: Mapping[str, type[e.SeptetError]] = {
@@ -46,7 +47,7 @@ def error_of(problem: object, *, model: str, status: int = 0) -> e.SeptetError:
     detail = told.get("detail")
     if kind is None or not isinstance(detail, str):
         if status in _TOO_BUSY:
-            return r.Overloaded(f"The bento of {model} has as much to do as it can.")
+            return o.Overloaded(f"The bento of {model} has as much to do as it can.")
         return e.SeptetError(
             f"The bento of {model} failed on this request; the reason stands in its log."
         )

@@ -2,259 +2,314 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from bentos.catalog import path_name
 from bentos.predictor import Explanation, Flag
-from bentos.problem import MEDIA_TYPE
-from bentos.release import ReleaseFacts
+from core import denials as d
 from core import errors as e
+from core import overload as o
 from core import refusals as r
+from core.contract import Contract
+from services.openapi.examples import example_of
+from services.openapi.problems import SCHEMA_REF, Json, Kinds, responses_of
+from services.openapi.samples import INSTANCE, sample
+from services.predictions.tables import KINDS
 from services.releases.champions import Champions
 
-Json = dict[str, Any]
-_REF = "#/components/schemas/"
-_EVERYWHERE: tuple[type[e.SeptetError], ...] = (
-    r.AccessDenied,
-    r.HeadersTooLarge,
-    e.SeptetError,
-    r.DeadlinePassed,
-)
-READING_ERRORS = (
-    *_EVERYWHERE,
-    e.ModelUnknown,
-    e.NoChampion,
-    r.ModelUnhealthy,
-    r.ModelUnreachable,
-)
-_POSTING: tuple[type[e.SeptetError], ...] = (
-    *_EVERYWHERE,
-    r.JsonInvalid,
+_PREDICTING: Kinds = (
     r.QueryInvalid,
-    r.BodyTooLarge,
-    r.ContentTypeUnsupported,
     e.RowInvalid,
     e.NoChampion,
+    o.Overloaded,
+    d.ModelOutOfScope,
     r.ModelUnreachable,
 )
-ROW_ERRORS = (*_POSTING, e.AnswerRefused, r.RowUnanswered)
-BATCH_ERRORS = (*_POSTING, r.BatchTooLarge)
-
-PROBLEM: Json = {
-    "title": "Problem",
-    "description": "A problem document (RFC 9457).",
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string", "description": "A URN that names the kind of problem."},
-        "title": {"type": "string", "description": "The kind of problem, in words."},
-        "status": {"type": "integer", "description": "The HTTP status."},
-        "code": {"type": "string", "description": "The kind of problem, for programs."},
-        "detail": {"type": "string", "description": "What is wrong, and what to do."},
-        "instance": {"type": "string", "description": "The request's id (X-Request-Id)."},
-        "problems": {
-            "type": "array",
-            "description": "The single faults, when there are several.",
-            "items": {
-                "type": "object",
-                "required": ["field", "problem", "allowed"],
-                "properties": {
-                    "field": {"type": "string", "description": "Which field."},
-                    "problem": {"type": "string", "description": "What is wrong with it."},
-                    "allowed": {"type": "string", "description": "What is allowed."},
-                },
-            },
-        },
-    },
-}
+ROW_ERRORS: Kinds = (*_PREDICTING, e.AnswerRefused, r.RowUnanswered)
+BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge)
+_SHARED: tuple[type[BaseModel], ...] = (Flag, Explanation)
 
 
-def responses_of(kinds: Iterable[type[e.SeptetError]]) -> Json:
-    """Document errors, gathered by status.
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What a model takes and answers.
 
     Parameters
     ----------
-    kinds
-        Error classes; several may share a status.
+    model
+        Its name.
+    contract
+        The champion's own; nothing without a champion.
+    result
+        Type of its result.
+    ranks_by
+        Field of the result that a batch is ranked by.
     """
-    by_status: dict[int, list[type[e.SeptetError]]] = {}
-    for kind in kinds:
-        by_status.setdefault(kind.status, []).append(kind)
-    return {
-        str(status): {
-            "description": "; ".join(f"{kind.title} (`{kind.__name__}`)" for kind in found),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_REF}Problem"}}},
-        }
-        for status, found in sorted(by_status.items())
-    }
+
+    model: str
+    contract: Contract | None = None
+    result: type[BaseModel] | None = None
+    ranks_by: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Start of the names of its types."""
+        return "".join(part.title() for part in self.model.split("_"))
+
+    @property
+    def title(self) -> str:
+        """What it answers, as a sentence."""
+        title = self.model if self.contract is None else self.contract.config.title
+        return title if title.endswith(("?", ".")) else f"{title}."
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        if self.contract is None:
+            return f"{self.model} has no champion yet."
+        return self.contract.config.description
 
 
-def add_predictions(document: Json, holder: Champions) -> None:
+def faces_of(champions: Champions) -> list[Face]:
+    """Give the faces of the champions.
+
+    Parameters
+    ----------
+    champions
+        Who answers.
+    """
+    faces = []
+    for model in champions.models:
+        release = champions.find(model)
+        if release is None:
+            faces.append(Face(model))
+        else:
+            kind = release.kind
+            faces.append(Face(model, release.contract, kind.RESULT, kind.RANK_BY))
+    return faces
+
+
+def add_predictions(document: Json, faces: Sequence[Face]) -> None:
     """Add two paths a model, with the types of the champion's own contract.
 
     Parameters
     ----------
     document
         An OpenAPI document; changed in place.
-    holder
-        The champions.
+    faces
+        The models.
     """
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = PROBLEM
-    for kind in (Flag, Explanation):
-        _add_type(schemas, kind.__name__, kind)
-    for model in holder.models:
-        release = holder.find(model)
-        name = "".join(part.title() for part in model.split("_"))
-        row, answer = f"{name}Row", f"{name}Answer"
-        if release is None:
-            schemas[row] = {"type": "object", "description": f"{model} has no champion yet."}
-            schemas[f"{name}Result"] = {"type": "object"}
-        else:
-            _add_rows(schemas, row, release)
-            _add_type(schemas, f"{name}Result", release.kind.RESULT)
-        schemas[answer] = _answer_schema(f"{name}Result")
-        schemas[f"{name}Batch"] = _batch_schema(answer)
-        path = f"/api/{path_name(model)}"
-        paths = document.setdefault("paths", {})
-        paths[path] = {"post": _row_operation(model, name, release)}
-        paths[f"{path}/batch"] = {"post": _batch_operation(model, name, release)}
+    schemas: Json = document.setdefault("components", {}).setdefault("schemas", {})
+    paths: Json = document.setdefault("paths", {})
+    for kind in _SHARED:
+        _add_type(schemas, kind.__name__, kind, prefix="")
+    for face in faces:
+        _add_types(schemas, face)
+        path = f"/api/{path_name(face.model)}"
+        paths[path] = {"post": _row_operation(face, schemas)}
+        paths[f"{path}/batch"] = {"post": _batch_operation(face, schemas)}
 
 
-def _add_rows(schemas: Json, name: str, release: ReleaseFacts) -> None:
+def _add_types(schemas: Json, face: Face) -> None:
+    """Add what a model takes and answers, under names of its own."""
+    name = face.name
+    rows: Json = {"type": "array", "minItems": 1, "items": _ref(f"{name}Row")}
+    if face.contract is None or face.result is None:
+        schemas[f"{name}Row"] = {"type": "object", "description": face.description}
+        schemas[f"{name}Result"] = {"type": "object", "description": face.description}
+    else:
+        rows["maxItems"] = face.contract.config.serving.max_batch_rows
+        _add_rows(schemas, face, face.contract)
+        _add_type(schemas, f"{name}Result", face.result, prefix=name)
+    schemas[f"{name}Answer"] = _answer_schema(name, face.model)
+    schemas[f"{name}Rows"] = _object(f"{name}Rows", {"rows": rows})
+    schemas[f"{name}Outcome"] = _outcome_schema(name)
+    schemas[f"{name}Batch"] = _batch_schema(name, face.model)
+
+
+def _add_rows(schemas: Json, face: Face, contract: Contract) -> None:
     """Add every shape of a model's rows under one name."""
-    contract = release.contract
+    name = face.name
     if not contract.marked:
-        _add_type(schemas, name, contract.row_type)
+        _add_type(schemas, f"{name}Row", contract.row_type, prefix=name)
         return
     shapes = (contract.usual, *contract.marked)
     names = [f"{name}Usual", *(f"{name}{(shape.mark or '').title()}" for shape in contract.marked)]
     for shape, shape_name in zip(shapes, names, strict=True):
-        _add_type(schemas, shape_name, shape.row_type)
-    schemas[name] = {"oneOf": [{"$ref": _REF + shape_name} for shape_name in names]}
+        _add_type(schemas, shape_name, shape.row_type, prefix=name)
+    schemas[f"{name}Row"] = {
+        "title": f"{name}Row",
+        "oneOf": [_ref(shape_name) for shape_name in names],
+    }
 
 
-def _add_type(schemas: Json, name: str, kind: type[BaseModel]) -> None:
-    """Add a pydantic type and what it refers to."""
-    schema = kind.model_json_schema(ref_template=_REF + "{model}")
-    schemas |= schema.pop("$defs", {})
-    schemas[name] = schema
+def _add_type(schemas: Json, name: str, kind: type[BaseModel], *, prefix: str) -> None:
+    """Add a pydantic type and what it refers to; parts of two models may bear the same name."""
+    schema = kind.model_json_schema(ref_template=f"{SCHEMA_REF}{prefix}{{model}}")
+    named = {prefix + part: inner for part, inner in schema.pop("$defs", {}).items()}
+    for part, inner in (named | {name: schema}).items():
+        for member in inner.get("properties", {}).values():
+            if member.get("default", 0) is None:
+                # It says no more than that the member is not required, and generators of clients
+                # take what has a default for always there.
+                del member["default"]
+        schemas[part] = inner | {"title": part}
 
 
-def _row_operation(model: str, name: str, release: ReleaseFacts | None) -> Json:
-    content: Json = {"schema": {"$ref": f"{_REF}{name}Row"}}
-    if release is not None:
-        content["example"] = release.contract.example()
+def _row_operation(face: Face, schemas: Json) -> Json:
+    content: Json = {"schema": _ref(f"{face.name}Row")}
+    if face.contract is not None:
+        content["example"] = face.contract.example()
+    answer = _response(f"{face.name}Answer", "The answer.", _answer_example(face, schemas))
     return {
         "tags": ["predictions"],
-        "summary": f"{_title(model, release)} One row.",
-        "operationId": f"predict_{model}",
+        "summary": f"{face.title} One row.",
+        "description": face.description,
+        "operationId": f"predict_{face.model}",
         "parameters": [_EXPLAIN],
         "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": _answers(f"{name}Answer", "The answer.") | responses_of(ROW_ERRORS),
+        "responses": answer | responses_of(ROW_ERRORS),
     }
 
 
-def _batch_operation(model: str, name: str, release: ReleaseFacts | None) -> Json:
-    rows: Json = {"type": "array", "minItems": 1, "items": {"$ref": f"{_REF}{name}Row"}}
-    content: Json = {
-        "schema": {
-            "type": "object",
-            "required": ["rows"],
-            "additionalProperties": False,
-            "properties": {"rows": rows},
-        }
-    }
-    if release is not None:
-        rows["maxItems"] = release.contract.config.serving.max_batch_rows
-        content["example"] = {"rows": [release.contract.example()]}
+def _batch_operation(face: Face, schemas: Json) -> Json:
+    content: Json = {"schema": _ref(f"{face.name}Rows")}
+    if face.contract is not None:
+        content["example"] = {"rows": [face.contract.example()]}
+    example = _batch_example(face, schemas)
+    answer = _response(f"{face.name}Batch", "What became of each row.", example)
+    answer["200"]["content"] |= _TABLES
     return {
         "tags": ["predictions"],
-        "summary": f"{_title(model, release)} Many rows, each answered or refused on its own.",
-        "operationId": f"predict_{model}_batch",
+        "summary": f"{face.title} Many rows, each answered or refused on its own.",
+        "description": f"{face.description} {_ABOUT_TABLES}",
+        "operationId": f"predict_{face.model}_batch",
         "parameters": [_EXPLAIN],
-        "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": _answers(f"{name}Batch", "What became of each row.")
-        | responses_of(BATCH_ERRORS),
+        "requestBody": {"required": True, "content": {"application/json": content, **_TABLES}},
+        "responses": answer | responses_of(BATCH_ERRORS),
     }
 
 
-def _title(model: str, release: ReleaseFacts | None) -> str:
-    title = release.contract.config.title if release is not None else model
-    return title if title.endswith(("?", ".")) else f"{title}."
+def _response(schema: str, description: str, example: Json) -> Json:
+    content = {"application/json": {"schema": _ref(schema), "example": example}}
+    return {"200": {"description": description, "content": content}}
 
 
-def _answers(schema: str, description: str) -> Json:
+def _answer_example(face: Face, schemas: Json) -> Json:
+    row = {} if face.contract is None else face.contract.example()
+    config = None if face.contract is None else face.contract.config
+    as_of = None if config is None or config.as_of is None else row[config.as_of]
     return {
-        "200": {
-            "description": description,
-            "content": {"application/json": {"schema": {"$ref": _REF + schema}}},
-        }
+        "prediction_id": INSTANCE,
+        "model": face.model,
+        "version": "3",
+        "entity": None if config is None else row[config.entity],
+        "as_of": None if as_of is None else str(as_of).replace("Z", "+00:00"),
+        "result": example_of(_ref(f"{face.name}Result"), schemas),
+        "flags": [],
     }
 
 
-def _answer_schema(result: str) -> Json:
-    text: Json = {"type": "string"}
-    nullable_text: Json = {"anyOf": [text, {"type": "null"}]}
+def _batch_example(face: Face, schemas: Json) -> Json:
+    problem = sample(e.RowInvalid).to_problem()
+    return {
+        "model": face.model,
+        "version": "3",
+        "answered": 1,
+        "refused": 1,
+        "rows": [
+            {"index": 0, "answer": _answer_example(face, schemas), "problem": None},
+            {"index": 1, "answer": None, "problem": problem},
+        ],
+        "ranking": None if face.ranks_by is None else [0],
+        "summary": None,
+    }
+
+
+def _answer_schema(name: str, model: str) -> Json:
     return _object(
+        f"{name}Answer",
         {
-            "prediction_id": text | {"format": "uuid", "description": "UUIDv7 of this answer."},
-            "model": text | {"description": "Name of the model."},
-            "version": text | {"description": "Version that answered."},
-            "entity": nullable_text | {"description": "Whom the row is about, as it was sent."},
-            "as_of": nullable_text | {"description": "As of when the row holds."},
-            "result": {"$ref": _REF + result},
+            "prediction_id": _TEXT | {"format": "uuid", "description": "UUIDv7 of this answer."},
+            "model": {"const": model, "type": "string", "description": "Name of the model."},
+            "version": _TEXT | {"description": "Version that answered."},
+            "entity": _MAYBE_TEXT | {"description": "Whom the row is about, as it was sent."},
+            "as_of": _MAYBE_TEXT | {"description": "As of when the row holds."},
+            "result": _ref(f"{name}Result"),
             "flags": {
                 "type": "array",
                 "description": "Inputs outside of the training range.",
-                "items": {"$ref": f"{_REF}Flag"},
+                "items": _ref("Flag"),
             },
-            "drivers": {"$ref": f"{_REF}Explanation"},
+            "drivers": _ref("Explanation"),
         },
         optional={"drivers"},
     )
 
 
-def _batch_schema(answer: str) -> Json:
-    count: Json = {"type": "integer", "minimum": 0}
-    row = _object(
-        {
-            "index": count | {"description": "Position of the row in the request, from 0."},
-            "answer": {"anyOf": [{"$ref": _REF + answer}, {"type": "null"}]},
-            "problem": {"anyOf": [{"$ref": f"{_REF}Problem"}, {"type": "null"}]},
-        }
-    )
-    ranks = {"type": "array", "items": count}
+def _outcome_schema(name: str) -> Json:
     return _object(
+        f"{name}Outcome",
         {
-            "model": {"type": "string", "description": "Name of the model."},
-            "version": {"type": "string", "description": "Version that answered."},
-            "answered": count | {"description": "Rows with an answer."},
-            "refused": count | {"description": "Rows with a problem."},
-            "rows": {"type": "array", "items": row},
+            "index": _COUNT | {"description": "Position of the row in the request, from 0."},
+            "answer": {"anyOf": [_ref(f"{name}Answer"), _NULL]},
+            "problem": {"anyOf": [_ref("Problem"), _NULL]},
+        },
+    )
+
+
+def _batch_schema(name: str, model: str) -> Json:
+    return _object(
+        f"{name}Batch",
+        {
+            "model": {"const": model, "type": "string", "description": "Name of the model."},
+            "version": _TEXT | {"description": "Version that answered."},
+            "answered": _COUNT | {"description": "Rows with an answer."},
+            "refused": _COUNT | {"description": "Rows with a problem."},
+            "rows": {"type": "array", "items": _ref(f"{name}Outcome")},
             "ranking": {
-                "anyOf": [ranks, {"type": "null"}],
+                "anyOf": [{"type": "array", "items": _COUNT}, _NULL],
                 "description": "Indexes of the answered rows, the most worth looking at first; "
                 "null for a model that ranks by nothing.",
             },
             "summary": {
-                "anyOf": [{"type": "object"}, {"type": "null"}],
+                "anyOf": [{"type": "object", "additionalProperties": True}, _NULL],
                 "description": "What only the batch as a whole can say; null for most models.",
             },
-        }
+        },
     )
 
 
-def _object(
-    properties: Mapping[str, Json], optional: frozenset[str] | set[str] = frozenset()
-) -> Json:
-    needed = [name for name in properties if name not in optional]
-    return {"type": "object", "required": needed, "properties": dict(properties)}
+def _object(name: str, properties: Mapping[str, Json], optional: Collection[str] = ()) -> Json:
+    needed = [field for field in properties if field not in optional]
+    return {
+        "title": name,
+        "type": "object",
+        "required": needed,
+        "additionalProperties": False,
+        "properties": dict(properties),
+    }
 
 
+def _ref(name: str) -> Json:
+    return {"$ref": SCHEMA_REF + name}
+
+
+# What every field of the JSON is in these, a column is: their layout is no matter of JSON Schema.
+_TABLES: Json = {
+    kind.decode(): {"schema": {"type": "string", "format": "binary"}} for kind in sorted(KINDS)
+}
+_ABOUT_TABLES = (
+    "Rows may also come as an Arrow stream or a Parquet file with a column a field; the answer "
+    "then is of the same kind, or of the one that `Accept` names."
+)
+_NULL: Json = {"type": "null"}
+_TEXT: Json = {"type": "string"}
+_MAYBE_TEXT: Json = {"anyOf": [_TEXT, _NULL]}
+_COUNT: Json = {"type": "integer", "minimum": 0}
 _EXPLAIN: Json = {
     "name": "explain",
     "in": "query",

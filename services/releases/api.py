@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from bentos.catalog import model_name
+from core.errors import ModelUnknown, NoChampion
+from core.refusals import ModelUnhealthy, ModelUnreachable
+from services.openapi.problems import route_errors
 from services.releases.pages import (
     HealthPage,
     InfoPage,
@@ -36,13 +39,21 @@ def releases_router(runtime: Runtime) -> APIRouter:
         """List every model, its version, and whether it answers."""
         return models_page(runtime.champions)
 
-    @router.get("/{model}/info", summary="What a model is")
+    @router.get(
+        "/{model}/info",
+        summary="What a model is",
+        responses=route_errors(ModelUnknown, NoChampion, ModelUnreachable),
+    )
     async def info(model: str) -> InfoPage:
         """Tell version, training data, metrics, features and template of the champion."""
         name = model_name(model)
         return info_page(runtime.champions.champion(name), runtime.champions.refusal(name))
 
-    @router.get("/{model}/health", summary="Whether a model answers")
+    @router.get(
+        "/{model}/health",
+        summary="Whether a model answers",
+        responses=route_errors(ModelUnknown, NoChampion, ModelUnhealthy, ModelUnreachable),
+    )
     async def health(model: str) -> HealthPage:
         """Let the champion answer its own example now."""
         name = model_name(model)

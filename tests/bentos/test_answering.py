@@ -82,6 +82,21 @@ class TestOneRow:
         assert "churn version 7 failed on this row" in caught.value.detail
         assert "poison" not in caught.value.detail
 
+    def test_a_number_that_is_none_is_laid_to_the_inputs_that_lie_far_outside(
+        self, release: Release
+    ) -> None:
+        row = release.contract.example() | {"tenure_months": INFINITE, "hours": 1e300}
+        with pytest.raises(AnswerRefused, match=r"hours \(trained on 0 to 200\)"):
+            answer_row(release, row)
+        [outcome] = answer_rows(release, [row], explain=True)
+        assert isinstance(outcome.error, AnswerRefused)
+
+    def test_null_is_never_given_where_a_number_is_promised(self, release: Release) -> None:
+        predictor: Any = release.predictor
+        predictor.base = float("nan")
+        with pytest.raises(RowUnanswered):
+            answer_row(release, release.contract.example())
+
     def test_what_the_history_cannot_answer_is_refused_with_the_reason(
         self, release: Release
     ) -> None:

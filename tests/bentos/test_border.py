@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos import border
 from bentos.border import BODY, Border
-from core.config import Limits
+from core.platform_config import Limits
 from core.refusals import AccessDenied
 
 Sent = list[dict[str, Any]]

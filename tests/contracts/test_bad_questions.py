@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.settings import Settings
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
@@ -40,7 +40,7 @@ def client(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     runtime = Runtime()
     runtime.start(Settings(home=home, configs=ROOT / "configs"))
     inner = create_app(runtime, docs_files=docs_files())
-    app = Gate(inner, runtime=runtime, routes=inner.routes)
+    app = Gate(inner, runtime=runtime)
     yield Client(app, headers={"X-API-Key": key})
     runtime.stop()
 

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from core.config import ModelConfig, fill_variables, load_model_config, load_platform_config
+from core.config import ModelConfig, fill_variables, load_model_config
 from core.errors import ConfigError
+from core.platform_config import load_platform_config
 
 GOOD = """\
 model: churn

@@ -2,12 +2,12 @@ import inspect
 
 import pytest
 
-from core import errors, refusals
+from core import denials, errors, refusals
 from core.errors import FieldProblem, RowInvalid, SeptetError, nearest
 
 CLASSES = [
     kind
-    for module in (errors, refusals)
+    for module in (errors, refusals, denials)
     for _, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, SeptetError) and kind.__module__ == module.__name__
 ]

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from bentos.catalog import CATALOG, service_of
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -28,7 +28,7 @@ def checkout(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("requirements-serving.lock", "bentofile.yaml"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(home.path / "releases", folder / ".septet" / "releases")
-    shutil.copy(home.path / "access.json", folder / ".septet" / "access.json")
+    shutil.copy(home.path / "records.db", folder / ".septet" / "records.db")
     return folder
 
 
@@ -62,7 +62,7 @@ def test_a_bento_serves_alone_from_another_folder(
     held = files_of(model, scratch)
     assert f".septet/releases/{model}/champion.json" in held
     assert not [name for name in held if any(f"/{other}/" in name for other in others)]
-    assert ".septet/access.json" not in held
+    assert ".septet/records.db" not in held
 
     folder = home.path / "releases" / model
     pointer = read_pointer(folder)
@@ -104,7 +104,7 @@ def test_the_platform_is_a_bento_too_and_takes_its_keys_from_outside(
 ) -> None:
     build(checkout, scratch)
     held = files_of("septet", scratch)
-    assert ".septet/access.json" not in held
+    assert ".septet/records.db" not in held
     assert "core/registry.py" not in held
     outside = tmp_path / "home"
     shutil.copytree(home.path, outside)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from core.config import load_model_config
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 from tests.serve.conftest import ROOT, running
 
 CONFIGS = ROOT / "tests" / "quality" / "configs"

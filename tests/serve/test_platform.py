@@ -291,7 +291,7 @@ def test_without_any_champion_it_starts_and_says_what_to_run(
 ) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
-    (bare / "access.json").write_bytes((home.path / "access.json").read_bytes())
+    (bare / "records.db").write_bytes((home.path / "records.db").read_bytes())
     with running(TARGET, home=bare, scratch=scratch, wait_for="/livez") as server:
         assert_problem(httpx.get(f"{server.url}/readyz"), 503, "Run `septet train")
         answer = httpx.post(f"{server.url}/api/revenue-leak", json={}, headers=home.headers)

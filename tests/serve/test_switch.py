@@ -62,7 +62,7 @@ def stage(home: Home, tmp_path_factory: pytest.TempPathFactory, scratch: Path) -
     folder = tmp_path_factory.mktemp("switch")
     path = folder / "home"
     path.mkdir()
-    shutil.copy(home.path / "access.json", path)
+    shutil.copy(home.path / "records.db", path)
     address = f"sqlite:///{path / 'mlflow' / 'mlflow.db'}"
     registry = Registry(address)
     figures = folder / "figures"

@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from starlette.types import ASGIApp
 
 from bentos.predictor import Predictor
 from bentos.problem import MEDIA_TYPE
 from core.settings import Settings
-from services.access.keys import create_admin_key
+from services.access.first_key import create_admin_key
 from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
@@ -123,7 +124,7 @@ def start(home: Path, topology: str = "colocated") -> Platform:
         settings = distributed(settings, bentos)
     runtime.start(settings)
     inner = create_app(runtime, docs_files=docs_files())
-    app = Gate(inner, runtime=runtime, routes=inner.routes)
+    app = Gate(inner, runtime=runtime)
     shelf = Shelf(home / "releases")
     return Platform(home=home, shelf=shelf, key=key, runtime=runtime, app=app, bentos=bentos)
 
@@ -169,6 +170,25 @@ def platform(tmp_path: Path, topology: str) -> Iterator[Platform]:
 def client(platform: Platform) -> Client:
     """Ask the platform with its key."""
     return Client(platform.app, headers={"X-API-Key": platform.key})
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'records.db'}"
+    server: str = request.getfixturevalue("postgres")
+    empty(server)
+    return server
+
+
+def empty(server: str) -> None:
+    """Drop all that an earlier test left in a PostgreSQL."""
+    engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    engine.dispose()
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str, said: str) -> None:

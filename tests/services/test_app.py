@@ -283,6 +283,8 @@ class TestDocumentedErrors:
         assert answer.status_code == status
         assert answer.headers["content-type"] == MEDIA_TYPE
         document = client.get("/openapi.json").json()
-        documented = document["paths"]["/api/churn"]["post"]["responses"][str(status)]
+        given = document["paths"]["/api/churn"]["post"]["responses"][str(status)]
+        name = given["$ref"].removeprefix("#/components/responses/")
+        documented = document["components"]["responses"][name]
         assert answer.json()["code"] in documented["description"]
         assert MEDIA_TYPE in documented["content"]

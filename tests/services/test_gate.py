@@ -138,7 +138,7 @@ class TestErrors:
                 await send({"type": "http.response.body", "body": b"Traceback: secret"})
             raise KeyError("secret")
 
-        gate = Gate(broken, runtime=platform.runtime, routes=[])
+        gate = Gate(broken, runtime=platform.runtime)
         answer = Client(gate).get("/x", headers={"X-API-Key": platform.key})
         assert answer.status_code == SeptetError.status
         assert "secret" not in answer.text

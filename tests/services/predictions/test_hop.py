@@ -13,7 +13,8 @@ import pytest
 
 from bentos.answering import Outcome
 from core.errors import AnswerRefused, NoChampion, RowInvalid, SeptetError
-from core.refusals import ModelUnreachable, Overloaded, RowUnanswered
+from core.overload import Overloaded
+from core.refusals import ModelUnreachable, RowUnanswered
 from core.settings import Settings
 from services.predictions.hop import Hop, Lines
 from tests.services.bentos import TinyBento

@@ -1,0 +1,80 @@
+"""From pydantic's faults to our problem documents: the one place for every route and command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from core.contract import wrong_with
+from core.errors import FieldProblem, nearest
+from core.refusals import FieldsInvalid, QueryInvalid
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+_MOST_PROBLEMS = 20
+_SHOWN_NAME = 120
+
+
+def read_fields(kind: type[Kind], value: object) -> Kind:
+    """Check the fields of a body or a command.
+
+    Parameters
+    ----------
+    kind
+        What they must be.
+    value
+        As strict JSON gave it.
+
+    Raises
+    ------
+    FieldsInvalid
+        Every fault, each with its field, what is wrong and what is allowed.
+    """
+    if not isinstance(value, dict):
+        shape = f"an object with the fields {', '.join(kind.model_fields)}"
+        raise FieldsInvalid([FieldProblem("body", "is not an object", shape)])
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)[:_MOST_PROBLEMS]
+        raise FieldsInvalid([_problem(fault, kind) for fault in faults]) from None
+
+
+def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
+    """Name the first fault of a query.
+
+    Parameters
+    ----------
+    faults
+        Pydantic's, as FastAPI gathered them; at least one.
+    """
+    first: ErrorDetails = faults[0]
+    place = first["loc"][1:] or first["loc"]
+    name = ".".join(str(part) for part in place)
+    if first["type"] == "extra_forbidden":
+        return QueryInvalid(name, "is not known here", "see /docs for what is")
+    return QueryInvalid(name, wrong_with(first), _allowed(first))
+
+
+def _problem(fault: ErrorDetails, kind: type[BaseModel]) -> FieldProblem:
+    name = ".".join(str(part) for part in fault["loc"])[:_SHOWN_NAME]
+    if fault["type"] == "extra_forbidden":
+        known = list(kind.model_fields)
+        hint = nearest(name, known)
+        return FieldProblem(name, "is not a field here", f"{', '.join(known)} are.{hint}")
+    return FieldProblem(name, wrong_with(fault), _allowed(fault))
+
+
+def _allowed(fault: ErrorDetails) -> str:
+    """Say what would have been accepted."""
+    if fault["type"] == "missing":
+        return "it is needed"
+    if fault["type"].startswith(("datetime", "timezone")):
+        return "a time with its zone is allowed, such as 2030-01-31T00:00:00Z"
+    text = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return text[:1].lower() + text[1:].rstrip(".")

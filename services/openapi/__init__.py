@@ -1,0 +1,1 @@
+"""The page ``/openapi.json``: made from contracts, typed routes and error classes."""
