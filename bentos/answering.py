@@ -17,7 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from uuid_utils import uuid7
 
-from bentos.release import Release
+from bentos.release import Release, ReleaseFacts
 from core.contract import Row
 from core.errors import AnswerRefused, FieldProblem, RowInvalid, SeptetError
 from core.logs import get_logger
@@ -143,7 +143,7 @@ def read_rows(value: object) -> list[object]:
     return rows
 
 
-def ranking(release: Release, outcomes: Sequence[Outcome]) -> list[int] | None:
+def ranking(release: ReleaseFacts, outcomes: Sequence[Outcome]) -> list[int] | None:
     """Order the answered rows by what the model ranks by, the highest first.
 
     Returns
@@ -151,7 +151,7 @@ def ranking(release: Release, outcomes: Sequence[Outcome]) -> list[int] | None:
     list of int or None
         Indexes of the answered rows; nothing for a model that ranks by nothing.
     """
-    field = release.predictor.RANK_BY
+    field = release.kind.RANK_BY
     if field is None:
         return None
     found = [(i, o.answer["result"][field]) for i, o in enumerate(outcomes) if o.answer is not None]

@@ -39,6 +39,18 @@ def predictor_type(model: str) -> type[Predictor]:
     return kind
 
 
+def service_of(model: str) -> str:
+    """Give the target by which ``bentoml serve`` finds a model's own service.
+
+    Raises
+    ------
+    ModelUnknown
+        The catalog has no such model.
+    """
+    name = "".join(part.title() for part in require(model).split("_"))
+    return f"bentos.{model}.service:{name}"
+
+
 def contract_of(config: ModelConfig) -> Contract:
     """Build the contract of a model: its config's features, and what its task asks by nature.
 

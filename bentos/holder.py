@@ -110,6 +110,10 @@ class Holder:
         """Give the release that answers now, if there is one."""
         return self._releases.get(model)
 
+    def is_serving(self, model: str) -> bool:
+        """Whether a model answers."""
+        return model in self._releases
+
     def refusal(self, model: str) -> Refusal | None:
         """Give the last release that was not taken, until another one is."""
         return self._refusals.get(model)

@@ -6,12 +6,14 @@ machine only. Run `septet up`, or put the platform before it, for anyone else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bentos.answering import answer_rows, read_rows
+from bentos.border import JSON, Border
 from bentos.catalog import predictor_type
-from bentos.holder import Holder
+from bentos.holder import Holder, Refusal
+from bentos.sheet import PATH, Sheet
 from bentos.strict_json import read_json
 from core.logs import configure_logs
 from core.platform_config import Limits, PlatformConfig, load_platform_config
@@ -19,11 +21,17 @@ from core.refusals import BatchTooLarge, NotReady
 from core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
+    from starlette.types import ASGIApp, Receive, Scope
 
-    from bentos.reply import Headers
+    from bentos.predictor import Predictor
+    from bentos.release import Release
+    from bentos.reply import Headers, Reply
 
 READY_PATH = "/readyz"
+# A row that the platform passes on stands within `{"rows": [...]}`: what it lets pass as a row
+# must not be too deep or too long here.
+_ENVELOPE_DEPTH = 2
+_ENVELOPE_BYTES = 64
 
 
 class Lone:
@@ -33,19 +41,41 @@ class Lone:
     ----------
     model
         Name of the model.
+    kind_of
+        Gives the predictor class of a model.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(
+        self, model: str, *, kind_of: Callable[[str], type[Predictor]] = predictor_type
+    ) -> None:
         self.model = model
-        self.holder = Holder((model,), predictor_type=predictor_type)
-        self._platform = PlatformConfig()
+        self.holder = Holder((model,), predictor_type=kind_of)
+        self._limits = Limits()
+        self._told: tuple[Release | None, Refusal | None, bytes] | None = None
 
-    def start(self) -> None:
-        """Read the settings, load the champion if there is one, and follow it."""
-        settings = load_settings()
+    def start(self, settings: Settings | None = None) -> None:
+        """Load the champion if there is one, and follow it.
+
+        Parameters
+        ----------
+        settings
+            Read from the environment when not given.
+
+        Raises
+        ------
+        ConfigError
+            A setting or ``platform.yaml`` is wrong.
+        """
+        settings = settings or load_settings()
         configure_logs(settings.log_level)
-        self._platform = read_platform_config(settings)
-        self.holder.start(settings.releases, poll_seconds=self._platform.releases.poll_seconds)
+        platform = read_platform_config(settings)
+        self._limits = platform.limits.model_copy(
+            update={
+                "json_depth": platform.limits.json_depth + _ENVELOPE_DEPTH,
+                "body_bytes": platform.limits.body_bytes + _ENVELOPE_BYTES,
+            }
+        )
+        self.holder.start(settings.releases, poll_seconds=platform.releases.poll_seconds)
 
     def stop(self) -> None:
         """Stop following."""
@@ -53,7 +83,16 @@ class Lone:
 
     def limits(self) -> Limits:
         """Limits of a request."""
-        return self._platform.limits
+        return self._limits
+
+    def sheet(self) -> bytes:
+        """Tell what is held, as ``GET /release`` answers it."""
+        release, refusal = self.holder.find(self.model), self.holder.refusal(self.model)
+        told = self._told
+        if told is None or told[0] is not release or told[1] is not refusal:
+            content = Sheet.of(release, refusal).model_dump_json().encode()
+            told = self._told = (release, refusal, content)
+        return told[2]
 
     def admit(self, scope: Scope, _: Headers) -> None:
         """Refuse what cannot be answered without a champion.
@@ -105,6 +144,29 @@ class Lone:
         """
         release = self.holder.champion(self.model)
         return [outcome.to_json() for outcome in answer_rows(release, rows, explain=explain)]
+
+
+class Front(Border):
+    """The border of a lone bento, which also tells the platform what is served.
+
+    Parameters
+    ----------
+    app
+        What answers the rest.
+    lone
+        What the process holds.
+    """
+
+    def __init__(self, app: ASGIApp, *, lone: Lone) -> None:
+        super().__init__(app, limits=lone.limits, admit=lone.admit, inspect=lone.inspect)
+        self._lone = lone
+
+    async def _answer(self, reply: Reply, receive: Receive) -> None:
+        """Tell what is held, or let the app answer."""
+        if reply.scope["path"] == PATH and reply.scope["method"] == "GET":
+            await reply.answer(self._lone.sheet(), media_type=JSON)
+            return
+        await super()._answer(reply, receive)
 
 
 def read_platform_config(settings: Settings) -> PlatformConfig:

@@ -163,7 +163,8 @@ class Predictor(ABC):
             The history it learned from cannot answer it.
         """
 
-    def summarise(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:  # noqa: ARG002 - most models say nothing of a batch
+    @classmethod
+    def summarise(cls, results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:  # noqa: ARG003 - most models say nothing of a batch
         """Say what only a batch as a whole can say.
 
         Parameters

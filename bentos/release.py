@@ -48,13 +48,13 @@ class Identity(BaseModel):
 
 
 @dataclass(frozen=True)
-class Release:
-    """A checked artifact, ready to answer.
+class ReleaseFacts:
+    """What is known of a release, whoever holds its artifact.
 
     Parameters
     ----------
-    predictor
-        Loaded from the artifact.
+    kind
+        The predictor class of the model: its result, its ranking, its summary.
     contract
         Built from the artifact's own config, not from the file in ``configs/``: what is served is
         what was trained.
@@ -63,10 +63,10 @@ class Release:
     identity
         Who it is in the registry.
     loaded_at
-        When this process loaded it.
+        When the process that answers loaded it.
     """
 
-    predictor: Predictor
+    kind: type[Predictor]
     contract: Contract
     manifest: Manifest
     identity: Identity
@@ -81,6 +81,19 @@ class Release:
     def version(self) -> str:
         """Version in the registry."""
         return self.identity.version
+
+
+@dataclass(frozen=True)
+class Release(ReleaseFacts):
+    """A checked artifact, ready to answer.
+
+    Parameters
+    ----------
+    predictor
+        Loaded from the artifact.
+    """
+
+    predictor: Predictor
 
 
 def read_pointer(folder: Path) -> Pointer | None:
@@ -143,6 +156,7 @@ def open_release(folder: Path, *, pointer: Pointer, kind: type[Predictor]) -> Re
             raise ArtifactCorrupt(where, f"it is a model of {name!r}, not of {kind.MODEL!r}")
     try:
         release = Release(
+            kind=kind,
             predictor=kind(artifact),
             contract=Contract(artifact.config, kind.TASKS),
             manifest=artifact.manifest,

@@ -31,23 +31,25 @@ class ProgramDied(SeptetError):
 
 
 class NeverReady(SeptetError):
-    """The platform runs, but does not become ready.
+    """A program runs, but does not become ready.
 
     Parameters
     ----------
     seconds
         How long it was waited for.
     log
-        The platform's log.
+        Its log.
+    program
+        What a person calls it.
     """
 
-    title = "The platform does not become ready"
+    title = "A program does not become ready"
     exit = Exit.PROGRAM_DIED
 
-    def __init__(self, seconds: float, log: Path) -> None:
+    def __init__(self, seconds: float, log: Path, *, program: str = "platform") -> None:
         super().__init__(
-            f"The platform was started {seconds:.0f} seconds ago and /readyz is still not 200. Its "
-            f"log, {log}, says why; `septet doctor` checks the releases."
+            f"The {program} was started {seconds:.0f} seconds ago and /readyz is still not 200. "
+            f"Its log, {log}, says why; `septet doctor` checks the releases."
         )
 
 

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 
+from bentos.catalog import path_name, service_of
 from cli.processes import Program
 from core.settings import ROOT, Settings
 
 PLATFORM = "platform"
 WORKER = "worker"
+# A bento asks for no key: only the platform, on this machine, is to reach it.
+BENTO_HOST = "127.0.0.1"
 MLFLOW = "MLflow page"
 TRAINING = "training"
 # MLflow has no sign-in of its own here: whoever reaches it may move a champion.
@@ -27,6 +30,24 @@ def platform(settings: Settings) -> Program:
         environment=_environment(settings),
         folder=ROOT,
     )
+
+
+def bento(settings: Settings, model: str, *, port: int) -> Program:
+    """Give the bento of one model, which the platform asks in the topology distributed."""
+    command = [sys.executable, "-m", "bentoml", "serve", service_of(model)]
+    return Program(
+        name=bento_name(model),
+        command=[*command, "--host", BENTO_HOST, "--port", str(port)],
+        log=settings.home / "logs" / f"bento-{path_name(model)}.log",
+        environment=_environment(settings)
+        | {"BENTOML_HOME": str(settings.home / f"bentoml-{path_name(model)}")},
+        folder=ROOT,
+    )
+
+
+def bento_name(model: str) -> str:
+    """Give what a person calls a model's bento."""
+    return f"{model} bento"
 
 
 def worker(settings: Settings) -> Program:
@@ -84,6 +105,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "SEPTET_HOME": str(settings.home),
         "SEPTET_CONFIGS": str(settings.configs),
         "SEPTET_PORT": str(settings.port),
+        "SEPTET_BENTOS": settings.bentos,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *_inherited_path()]),
         "PYTHONUNBUFFERED": "1",
         # BentoML empties folders of its home when it starts: it must share it with nobody.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from rich.console import Console
@@ -81,6 +81,8 @@ class Startup:
         Console of progress and troubles.
     with_mlflow
         Whether to start MLflow's page.
+    bentos
+        Model to port of the bentos that were started beside the platform.
     """
 
     def __init__(
@@ -91,12 +93,14 @@ class Startup:
         out: Console,
         err: Console,
         with_mlflow: bool,
+        bentos: Mapping[str, int] | None = None,
     ) -> None:
         self.settings = settings
         self.not_trained: dict[str, str] = {}
         self._processes = processes
         self._out, self._err = out, err
         self._with_mlflow = with_mlflow
+        self._bentos = dict(bentos or {})
 
     def make_ready(self, *, new_key: bool = False) -> None:
         """Train what has no champion, start the rest, wait, and say what a person needs.
@@ -116,7 +120,10 @@ class Startup:
         with Board(self._err) as board:
             board.begin(programs.PLATFORM, "starts")
             platform = self._check_configs()
+            for model in self._bentos:
+                board.begin(programs.bento_name(model), "starts")
             trained = self._start(board)
+            self._wait_for_bentos(platform.releases.poll_seconds, board=board)
             key = self._make_key(anew=new_key)
             self._wait_taken(trained, key=key, poll_seconds=platform.releases.poll_seconds)
             board.done(programs.PLATFORM, "ready")
@@ -224,6 +231,24 @@ class Startup:
                 board.fail(programs.PLATFORM, "does not become ready")
                 raise NeverReady(_READY_SECONDS, programs.platform(self.settings).log)
             time.sleep(_LOOK_SECONDS)
+
+    def _wait_for_bentos(self, poll_seconds: float, *, board: Board) -> None:
+        """Wait until every bento answers that has something to answer with, and is known to."""
+        for model, port in self._bentos.items():
+            name = programs.bento_name(model)
+            path = "/readyz" if self._is_live(model) else "/livez"
+            began = time.monotonic()
+            while status_of(programs.BENTO_HOST, port, path) != _HTTP_OK:
+                self._raise_ended()
+                if time.monotonic() - began > _READY_SECONDS:
+                    board.fail(name, "does not become ready")
+                    log = programs.bento(self.settings, model, port=port).log
+                    raise NeverReady(_READY_SECONDS, log, program=name)
+                time.sleep(_LOOK_SECONDS)
+            board.done(name, f"ready on port {port}")
+        if self._bentos:
+            # The platform looks this often at bentos that were not there when it started.
+            time.sleep(poll_seconds + _OPENING_SECONDS)
 
     def _make_key(self, *, anew: bool) -> str | None:
         """Make the first admin key, or another when asked for, and wait until it opens."""

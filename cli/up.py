@@ -33,9 +33,12 @@ def up(
     Prints the addresses, the first admin key (once) and a curl line that works. Ctrl-C ends every
     process; a later start trains nothing again. Logs: `$SEPTET_HOME/logs`.
 
+    With `serving.topology: distributed` in `configs/platform.yaml` each model runs in a bento of
+    its own, started here too; where SEPTET_BENTOS names bentos, those are asked instead.
+
     Example: `septet up --port 9000`
     """
-    from cli import programs
+    from cli import bentos, programs
     from cli.lock import alone
     from cli.processes import Processes, ending
     from cli.screen import err, out
@@ -53,12 +56,20 @@ def up(
     try:
         with alone(settings.home), ending(processes):
             _check_ports(settings, with_mlflow=with_mlflow)
+            settings, ports = bentos.placed(settings)
+            for model, place in ports.items():
+                processes.start(programs.bento(settings, model, port=place))
             processes.start(programs.platform(settings))
             # Only now: the platform takes seconds to start, in which this is imported.
             from cli.startup import Startup
 
             startup = Startup(
-                settings, processes=processes, out=out(), err=err(), with_mlflow=with_mlflow
+                settings,
+                processes=processes,
+                out=out(),
+                err=err(),
+                with_mlflow=with_mlflow,
+                bentos=ports,
             )
             startup.make_ready(new_key=new_key)
             is_ready = True

@@ -43,6 +43,7 @@
     ├── AnswerRefused                 409   what was learned cannot answer this
     ├── RowUnanswered                 500   the model failed on a valid row
     ├── ModelUnhealthy                503   the model does not answer its own example
+    ├── ModelUnreachable              503   the model's own process does not answer
     ├── NotReady                      503   the process serves nothing yet
     ├── DeadlinePassed                504   the answer took too long
     ├── ArtifactCorrupt               500   an artifact is damaged or foreign

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -31,6 +32,15 @@ class Releases(_Frozen):
 
     watch_seconds: float = Field(default=2.0, gt=0, le=60, description="Worker asks MLflow.")
     poll_seconds: float = Field(default=1.0, gt=0, le=60, description="Servers ask the disk.")
+
+
+class Processes(_Frozen):
+    """Which processes hold the models."""
+
+    topology: Literal["colocated", "distributed"] = Field(
+        default="colocated",
+        description="In the platform's own process, or each in a bento of its own (SEPTET_BENTOS).",
+    )
 
 
 class Tier(_Frozen):
@@ -87,6 +97,7 @@ class PlatformConfig(_Frozen):
     limits: Limits = Limits()
     releases: Releases = Releases()
     access: Access = Access()
+    serving: Processes = Processes()
     tiers: dict[Name, Tier] = Field(default_factory=lambda: dict(_TIERS), min_length=1)
 
 

@@ -311,6 +311,35 @@ class ModelUnhealthy(SeptetError):
         )
 
 
+class ModelUnreachable(SeptetError):
+    """The process that holds a model does not answer the platform.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    address
+        Where it was looked for.
+    fault
+        What was met there.
+    """
+
+    status = 503
+    title = "The model cannot be reached"
+
+    def __init__(self, model: str, address: str, fault: str) -> None:
+        super().__init__(
+            f"The bento of {model} at {address} does not answer ({fault}). Try again in a few "
+            "seconds; other models are not touched. Whoever runs it: start it again, or correct "
+            "its address in SEPTET_BENTOS."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "2"}
+
+
 class NotReady(SeptetError):
     """The process runs, but has nothing to answer with.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +43,17 @@ class Settings(BaseSettings):
         pattern=r"^rediss?://",
         description="Redis that counts the limits of several processes; memory when unset.",
     )
+    traces_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Where traces are sent, OTLP over HTTP; without it none are made.",
+    )
     mlflow_port: int = Field(default=8801, ge=1, le=65535, description="Port of the MLflow UI.")
+    bentos: str = Field(
+        default="",
+        description="Where each model's bento answers, in the topology distributed: "
+        "churn=http://127.0.0.1:8811,pricing=http://…",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged."
     )
@@ -72,6 +84,46 @@ class Settings(BaseSettings):
         given = self.records_address
         return given.get_secret_value() if given else f"sqlite:///{self.home / 'records.db'}"
 
+    def bento_addresses(self, models: Sequence[str]) -> dict[str, str]:
+        """Give where each model's bento answers.
+
+        Parameters
+        ----------
+        models
+            Names of the models; each needs an address.
+
+        Returns
+        -------
+        dict
+            Model to base URL, without a slash at its end.
+
+        Raises
+        ------
+        ConfigError
+            ``SEPTET_BENTOS`` names a model that there is not, leaves one out, names one twice, or
+            has an address that is no plain HTTP one.
+        """
+        found: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in self.bentos.split(","))):
+            model, _, address = (piece.strip() for piece in part.partition("="))
+            if model not in models:
+                known = ", ".join(models)
+                raise ConfigError(
+                    f"SEPTET_BENTOS names the model {model[:80]!r}, which there is not."
+                    f"{nearest(model, models)} Models: {known}."
+                )
+            if model in found:
+                raise ConfigError(f"SEPTET_BENTOS names {model} twice; leave one of them out.")
+            found[model] = _checked_address(model, address)
+        for model in models:
+            if model not in found:
+                raise ConfigError(
+                    f"The topology is distributed, and SEPTET_BENTOS has no address of {model}; "
+                    f"add {model}=http://host:port, with a comma between two models, or set "
+                    "serving.topology to colocated in platform.yaml."
+                )
+        return found
+
     def model_config_path(self, model: str) -> Path:
         """Path of a model's YAML file."""
         return self.configs / "models" / f"{model}.yaml"
@@ -80,6 +132,24 @@ class Settings(BaseSettings):
     def platform_config_path(self) -> Path:
         """Path of the platform's YAML file."""
         return self.configs / "platform.yaml"
+
+
+def _checked_address(model: str, address: str) -> str:
+    """Give an address back when a bento can be asked there."""
+    # A password that should not be there is not to be shown either.
+    shown = address.rpartition("@")[2][:120]
+    fault = f"SEPTET_BENTOS gives {model} the address {shown!r}"
+    fix = f"write {model}=http://host:port"
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{fault}: {error}; {fix}.") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise ConfigError(f"{fault}, which is no http:// address; {fix}.")
+    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ConfigError(f"{fault}, which has more than a host and a port; {fix}.")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def load_settings() -> Settings:

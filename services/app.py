@@ -69,7 +69,7 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
     )
     app.add_exception_handler(SeptetError, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_bad_query)
-    page = OpenApiPage(app, runtime.holder)
+    page = OpenApiPage(app, runtime)
     app.openapi = page.read  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app
 

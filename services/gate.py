@@ -100,7 +100,9 @@ class Gate(Border):
             target = f"{reply.scope['method']} {place.template}"
             detail = {"reason": error.code, "model": place.model}
             entry = Entry(actor, "request.refused", target, outcome=REFUSED, detail=detail)
-            self._runtime.audit.record(entry)
+            # Not by the model: a caller may write any name there.
+            alike = (caller.key_id, target, error.code)
+            self._runtime.audit.record_seldom(entry, alike=alike)
             raise
 
     async def _let_in(self, reply: Reply, receive: Receive, caller: Caller, place: Place) -> None:
@@ -151,12 +153,12 @@ class Gate(Border):
             return
         if place is not None and place.model is not None:
             reply.notes["model"] = place.model
+        key_id = caller.key_id if caller is not None else ""
         self._runtime.access_log.write(
-            reply,
-            route=route,
-            address=scope.get(ADDRESS, ""),
-            key_id=caller.key_id if caller is not None else "",
+            reply, route=route, address=scope.get(ADDRESS, ""), key_id=key_id
         )
+        if self._runtime.traces is not None:
+            self._runtime.traces.exchanged(reply, route=route or "unmatched", key_id=key_id)
 
 
 def key_of(method: str, headers: Headers) -> str:

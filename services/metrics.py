@@ -25,7 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bentos.release import Release
+    from bentos.release import ReleaseFacts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLD_SECONDS = 0.5
@@ -55,25 +55,21 @@ class Metrics:
 
     def __init__(self, models: Sequence[str]) -> None:
         self._registry = CollectorRegistry()
+        self._declared: list[tuple[type[object], str, tuple[str, ...]]] = []
         self._requests = self._counter(
             "septet_requests", "Requests answered.", "route", "method", "status", "tier"
         )
-        self._seconds = Histogram(
+        self._seconds = self._histogram(
             "septet_request_seconds",
             "Seconds from the first byte read to the last one written.",
-            ["route"],
+            "route",
             buckets=_SECONDS,
-            registry=self._registry,
         )
         self._predictions = self._counter(
             "septet_predictions", "Rows answered or refused.", "model", "version", "outcome"
         )
-        self._batches = Histogram(
-            "septet_batch_rows",
-            "Rows that were computed together.",
-            ["model"],
-            buckets=_ROWS,
-            registry=self._registry,
+        self._batches = self._histogram(
+            "septet_batch_rows", "Rows that were computed together.", "model", buckets=_ROWS
         )
         self._limited = self._counter(
             "septet_limited", "Requests refused by a limit.", "limit", "tier"
@@ -85,6 +81,9 @@ class Metrics:
         )
         self.records_stale = self._gauge(
             "septet_records_stale", "1 while the database of the keys is not reached."
+        )
+        self.audit_dropped = self._gauge(
+            "septet_audit_dropped", "Entries of the audit that were lost since the start."
         )
         self.lines_dropped = self._counter(
             "septet_access_log_dropped", "Lines of the access log that were lost."
@@ -150,7 +149,7 @@ class Metrics:
         """Count a request that a limit refused."""
         self._limited.labels(limit, tier).inc()
 
-    def computed(self, release: Release, rows: int) -> None:
+    def computed(self, release: ReleaseFacts, rows: int) -> None:
         """Count single rows that were computed together."""
         self._by_model[release.model].observe(rows)
         self._outcome(release.model, release.version, "answered").inc(rows)
@@ -175,12 +174,17 @@ class Metrics:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def names(self) -> set[str]:
-        """Name every series that may appear, for the dashboard and the alerts to be checked by."""
-        names: set[str] = set()
-        for family in self._registry.collect():
-            names.add(family.name)
-        return names
+    @property
+    def series(self) -> dict[str, set[str]]:
+        """Labels of every series that may appear, by which dashboard and alerts are checked."""
+        found: dict[str, set[str]] = {}
+        for kind, name, labels in self._declared:
+            if kind is Histogram:
+                found |= {f"{name}_bucket": {*labels, "le"}}
+                found |= {f"{name}_sum": set(labels), f"{name}_count": set(labels)}
+            else:
+                found[f"{name}_total" if kind is Counter else name] = set(labels)
+        return found
 
     def _outcome(self, model: str, version: str, outcome: str) -> Counter:
         key = (model, version, outcome)
@@ -190,9 +194,15 @@ class Metrics:
         return counter
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self._declared.append((Counter, name, labels))
         return Counter(name, text, labels, registry=self._registry)
 
+    def _histogram(self, name: str, text: str, *labels: str, buckets: Sequence[float]) -> Histogram:
+        self._declared.append((Histogram, name, labels))
+        return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
+
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self._declared.append((Gauge, name, labels))
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
 
 

@@ -32,9 +32,9 @@ class Platform:
         RUNTIME.start()
 
     @bentoml.on_shutdown
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop following the champions."""
-        RUNTIME.stop()
+        await RUNTIME.close()
 
 
 # mypy sees the class; the decorator made a Service of it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
@@ -25,8 +26,13 @@ from services.access.window import WindowStorage
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
+from services.predictions.crew import Crew
 from services.predictions.desk import Desk
+from services.predictions.remote_desk import RemoteDesk
 from services.records import Records
+from services.releases.champions import Champions
+from services.topology import Bentos
+from services.traces import Traces
 
 _NOT_STARTED = "the runtime is used before it is started"
 
@@ -49,17 +55,23 @@ class Runtime:
         kind_of: Callable[[str], type[Predictor]] = predictor_type,
     ) -> None:
         self.holder = Holder(models, predictor_type=kind_of)
+        # What answers: the holder of this process, or bentos that each hold one model.
+        self.champions: Champions = self.holder
+        self._kind_of = kind_of
+        self._bentos: Bentos | None = None
         self.platform = PlatformConfig()
         self.home = Path()
         self._records: Records | None = None
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
+        self.crew = Crew()
+        self.traces: Traces | None = None
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
         self._audit: AuditRecorder | None = None
         self._idempotency: Idempotency | None = None
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[str, Desk] | dict[str, RemoteDesk] = {}
 
     @property
     def records(self) -> Records:
@@ -128,13 +140,33 @@ class Runtime:
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
+        self.metrics.audit_dropped.set(self.audit.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
     @property
     def is_ready(self) -> bool:
         """Whether any model can answer; each model's own state stands under its health path."""
-        return any(self.holder.find(model) is not None for model in self.holder.models)
+        return any(map(self.champions.is_serving, self.champions.models))
+
+    async def example(self, model: str) -> tuple[str, dict[str, Any]]:
+        """Let a model answer its own example; give its version and the result.
+
+        Parameters
+        ----------
+        model
+            Name of the model.
+
+        Raises
+        ------
+        NoChampion
+            There is nothing to ask.
+        ModelUnhealthy
+            It does not answer as it may.
+        ModelUnreachable
+            Its bento does not answer.
+        """
+        return await self._desks[model].example()
 
     def start(self, settings: Settings | None = None) -> None:
         """Read the settings, load the champions, and follow them.
@@ -153,17 +185,8 @@ class Runtime:
         configure_logs(settings.log_level)
         self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._records = Records(settings.records_url)
+        self._open_records(settings)
         access = self.platform.access
-        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
-        self._audit.start()
-        self._keys = KeyStore(
-            self._records,
-            poll_seconds=access.keys.poll_seconds,
-            lockout=access.lockout,
-            on_lock=self._note_lock,
-        )
-        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -175,9 +198,11 @@ class Runtime:
             bursts=WindowStorage(),
             address_requests=access.address_requests_per_minute,
         )
-        self._desks = {model: Desk(model, self) for model in self.holder.models}
+        if settings.traces_address is not None:
+            self.traces = Traces(settings.traces_address)
+        self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
-        self.holder.start(settings.releases, poll_seconds=self.platform.releases.poll_seconds)
+        self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
         # which was seen to stall requests by more than 100 ms.
         gc.collect()
@@ -185,7 +210,23 @@ class Runtime:
         # A batch makes tens of thousands of short-lived objects: at Python's own thresholds the
         # collector would walk them forty times.
         gc.set_threshold(50_000, 20, 100)
-        get_logger(__name__).info("serving", releases=[list(v[:2]) for v in self.holder.versions])
+        get_logger(__name__).info(
+            "serving", releases=[list(v[:2]) for v in self.champions.versions]
+        )
+
+    def _open_records(self, settings: Settings) -> None:
+        """Read the keys and follow them, and take entries for the audit."""
+        access = self.platform.access
+        self._records = Records(settings.records_url)
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
 
     def _store(self, settings: Settings) -> Store:
         """Give where the limits are counted.
@@ -212,13 +253,16 @@ class Runtime:
 
     def stop(self) -> None:
         """Stop following, and write what waits."""
-        self.holder.stop()
+        self.champions.stop()
+        self.crew.close()
         if self._keys is not None:
             self._keys.stop()
         if self._audit is not None:
             self._audit.stop()
         if self._records is not None:
             self._records.close()
+        if self.traces is not None:
+            self.traces.close()
         self.access_log.lines.stop()
 
     def _note_lock(self, network: str, seconds: float) -> None:
@@ -226,3 +270,21 @@ class Runtime:
         detail = {"seconds": seconds}
         entry = Entry(Actor("septet", address=network), "network.locked", network, detail=detail)
         self.audit.record(entry)
+
+    async def close(self) -> None:
+        """Stop, and close the connections to the bentos."""
+        self.stop()
+        if self._bentos is not None:
+            await self._bentos.lines.close()
+
+    def _open_desks(self, settings: Settings) -> dict[str, Desk] | dict[str, RemoteDesk]:
+        """Find who holds the models, follow their champions, and give what answers for each."""
+        models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
+        if self.platform.serving.topology == "colocated":
+            self.holder.start(settings.releases, poll_seconds=poll_seconds)
+            return {model: Desk(model, self) for model in models}
+        addresses = settings.bento_addresses(models)
+        self._bentos = Bentos(addresses, kind_of=self._kind_of, limits=self.platform.limits)
+        self.champions = self._bentos.holder
+        self._bentos.holder.start(poll_seconds=poll_seconds)
+        return {model: RemoteDesk(hop, self) for model, hop in self._bentos.hops.items()}

@@ -102,7 +102,7 @@ def postgres() -> Iterator[str]:
 
 def _digest_of_code() -> str:
     """Digest of all that the trained models depend on."""
-    folders = ("core", "bentos", "training", "services", "configs")
+    folders = ("core", "bentos", "training", "services/releases", "configs/models")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.[py][ya]*")]
     files += [Path(__file__), ROOT / "requirements-dev.lock"]
     state = hashlib.sha256()

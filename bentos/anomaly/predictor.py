@@ -156,7 +156,8 @@ class AnomalyPredictor(RowPredictor):
             for row in rows
         ]
 
-    def summarise(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    @classmethod
+    def summarise(cls, results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         """Choose among a batch's records so that a tenth of the chosen may be false."""
         p_values = np.array([result["p_value"] for result in results])
         found = discover(p_values, _FALSE_DISCOVERIES)

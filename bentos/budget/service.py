@@ -6,14 +6,14 @@ from typing import Any
 
 import bentoml
 
-from bentos.border import Border
-from bentos.lone import Lone
+from bentos.fronted import Fronted
+from bentos.lone import Front, Lone
 from bentos.serving_options import MAX_BATCH_SIZE, MAX_LATENCY_MS, service_options
 
 LONE = Lone("budget")
 
 
-@bentoml.service(name="budget", **service_options())
+@bentoml.service(name="budget", service_class=Fronted, **service_options())
 class Budget:
     """How should the marketing budget be split?"""
 
@@ -37,6 +37,4 @@ class Budget:
 
 
 # mypy sees the class; the decorator made a Service of it.
-Budget.add_asgi_middleware(  # type: ignore[attr-defined]
-    Border, limits=LONE.limits, admit=LONE.admit, inspect=LONE.inspect
-)
+Budget.add_asgi_middleware(Front, lone=LONE)  # type: ignore[attr-defined]

@@ -6,14 +6,14 @@ from typing import Any
 
 import bentoml
 
-from bentos.border import Border
-from bentos.lone import Lone
+from bentos.fronted import Fronted
+from bentos.lone import Front, Lone
 from bentos.serving_options import MAX_BATCH_SIZE, MAX_LATENCY_MS, service_options
 
 LONE = Lone("churn")
 
 
-@bentoml.service(name="churn", **service_options())
+@bentoml.service(name="churn", service_class=Fronted, **service_options())
 class Churn:
     """Will this client leave within the horizon?"""
 
@@ -37,6 +37,4 @@ class Churn:
 
 
 # mypy sees the class; the decorator made a Service of it.
-Churn.add_asgi_middleware(  # type: ignore[attr-defined]
-    Border, limits=LONE.limits, admit=LONE.admit, inspect=LONE.inspect
-)
+Churn.add_asgi_middleware(Front, lone=LONE)  # type: ignore[attr-defined]

@@ -6,14 +6,14 @@ from typing import Any
 
 import bentoml
 
-from bentos.border import Border
-from bentos.lone import Lone
+from bentos.fronted import Fronted
+from bentos.lone import Front, Lone
 from bentos.serving_options import MAX_BATCH_SIZE, MAX_LATENCY_MS, service_options
 
 LONE = Lone("profitability")
 
 
-@bentoml.service(name="profitability", **service_options())
+@bentoml.service(name="profitability", service_class=Fronted, **service_options())
 class Profitability:
     """What margin will this client or engagement bring?"""
 
@@ -37,6 +37,4 @@ class Profitability:
 
 
 # mypy sees the class; the decorator made a Service of it.
-Profitability.add_asgi_middleware(  # type: ignore[attr-defined]
-    Border, limits=LONE.limits, admit=LONE.admit, inspect=LONE.inspect
-)
+Profitability.add_asgi_middleware(Front, lone=LONE)  # type: ignore[attr-defined]

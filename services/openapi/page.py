@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fastapi.openapi.utils import get_openapi
 
 from bentos.catalog import path_name
-from bentos.holder import Holder
 from core.denials import ModelOutOfScope, RoleTooLow
 from core.errors import SeptetError
 from services.access.caller import Role
@@ -33,6 +32,8 @@ from services.predictions.schema import Face, add_predictions, faces_of
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.routing import APIRoute
+
+    from services.runtime import Runtime
 
 # Of the interface, not of the package: a change that breaks a caller raises it.
 VERSION = "1"
@@ -68,21 +69,21 @@ class OpenApiPage:
     ----------
     app
         Has the typed routes.
-    holder
+    runtime
         Has the contracts.
     """
 
-    def __init__(self, app: FastAPI, holder: Holder) -> None:
+    def __init__(self, app: FastAPI, runtime: Runtime) -> None:
         self._app = app
-        self._holder = holder
+        self._runtime = runtime
         self._made_for: object = None
         self._document: Json = {}
 
     def read(self) -> Json:
         """Give the document."""
-        versions = self._holder.versions
+        versions = self._runtime.champions.versions
         if self._made_for != versions or not self._document:
-            self._document = build_document(self._app, faces_of(self._holder))
+            self._document = build_document(self._app, faces_of(self._runtime.champions))
             self._made_for = versions
         return self._document
 

@@ -10,12 +10,12 @@ from bentos.answering import Answer, Outcome, ranking
 from core.refusals import QueryInvalid
 
 if TYPE_CHECKING:
-    from bentos.release import Release
+    from bentos.release import ReleaseFacts
 
 _YES_NO = {"true": True, "1": True, "false": False, "0": False}
 
 
-def batch_answer(release: Release, outcomes: Sequence[Outcome]) -> Answer:
+def batch_answer(release: ReleaseFacts, outcomes: Sequence[Outcome]) -> Answer:
     """Put a batch's outcomes together.
 
     Parameters
@@ -33,7 +33,7 @@ def batch_answer(release: Release, outcomes: Sequence[Outcome]) -> Answer:
         "refused": len(outcomes) - answered,
         "rows": [{"index": i} | outcome.to_json() for i, outcome in enumerate(outcomes)],
         "ranking": ranking(release, outcomes),
-        "summary": release.predictor.summarise([o.answer["result"] for o in outcomes if o.answer]),
+        "summary": release.kind.summarise([o.answer["result"] for o in outcomes if o.answer]),
     }
 
 

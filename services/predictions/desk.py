@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bentos.answering import Outcome, answer_rows, predict_rows, read_row, read_rows
 from bentos.border import JSON
 from bentos.problem import to_fast_bytes
+from bentos.release import self_prediction
 from bentos.strict_json import read_json
 from bentos.tabular import answer_table, batch_json, form_of, read_body, rows_of
-from core.refusals import BatchTooLarge
+from core.errors import ArtifactCorrupt
+from core.refusals import BatchTooLarge, ModelUnhealthy
 from core.table import CloserLook, Form, Table
 from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 
 # A body up to this size is read sooner than handed to a thread and back.
-AT_ONCE_BYTES = 1 << 20
+AT_ONCE_BYTES = 1 << 18
 
 
 class Desk:
@@ -84,10 +86,10 @@ class Desk:
         explain = read_explain(reply.scope["query_string"])
         release = self._runtime.holder.champion(self.model)
         kind = body_kind(reply.headers)
-        if len(body) > AT_ONCE_BYTES:
-            batch = await asyncio.to_thread(self._read, release, body, kind, explain=explain)
-        else:
-            batch = self._read(release, body, kind, explain=explain)
+        read = partial(self._read, release, body, kind, explain=explain)
+        crew = self._runtime.crew
+        large = len(body) > AT_ONCE_BYTES
+        batch = await crew.run(caller.key_id, read) if large else read()
         size = batch.size if isinstance(batch, Table) else len(batch)
         most = release.contract.config.serving.max_batch_rows
         if size > most:
@@ -97,12 +99,22 @@ class Desk:
             await wait
         reply.notes["version"], reply.notes["rows"] = release.version, size
         wanted = answer_kind(reply.headers, kind)
-        refused, content = await asyncio.to_thread(
-            _answer_batch, release, batch, wanted, explain=explain
-        )
+        answer = partial(_answer_batch, release, batch, wanted, explain=explain)
+        refused, content = await crew.run(caller.key_id, answer)
         self._metrics.answered(self.model, release.version, size - refused)
         self._metrics.refused(self.model, release.version, refused)
         await reply.answer(content, media_type=wanted)
+
+    async def example(self) -> tuple[str, dict[str, Any]]:
+        """Let the model answer the example of its contract; give its version and the result.
+
+        Raises
+        ------
+        ModelUnhealthy
+            It does not, or not as it may.
+        """
+        release = self._runtime.holder.champion(self.model)
+        return release.version, await asyncio.to_thread(check_health, release)
 
     def _read(
         self, release: Release, body: bytes, kind: bytes, *, explain: bool
@@ -122,6 +134,23 @@ class Desk:
             with suppress(CloserLook):
                 return read_body(form, body)
         return read_rows(read_json(body, max_depth=self._depth))
+
+
+def check_health(release: Release) -> dict[str, Any]:
+    """Let a release answer its own example.
+
+    Raises
+    ------
+    ModelUnhealthy
+        It does not, or not as it may.
+    """
+    try:
+        return self_prediction(release)
+    except ArtifactCorrupt as error:
+        raise ModelUnhealthy(release.model, release.version, error.fault) from error
+    except Exception as error:
+        fault = f"{type(error).__name__}"
+        raise ModelUnhealthy(release.model, release.version, fault) from error
 
 
 def _answer_batch(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bentos.answering import Answer, Outcome, predict_rows
 from bentos.border import DEADLINE_SECONDS
@@ -16,15 +16,18 @@ from core.overload import Overloaded
 from core.refusals import DeadlinePassed
 
 if TYPE_CHECKING:
-    from bentos.release import Release
+    from bentos.release import Release, ReleaseFacts
     from core.contract import Row
 
 MOST_WAITING = 2048
 MOST_TOGETHER = 256
 
-Answering = "asyncio.Future[Answer]"
-Compute = Callable[["Release", Sequence["Row"]], Awaitable[Sequence[Outcome]]]
-Observe = Callable[["Release", int], None]
+# What answers, and what it is asked: checked rows here, the bytes of a row over a hop.
+R = TypeVar("R", bound="ReleaseFacts")
+Q = TypeVar("Q")
+
+Compute = Callable[[R, Sequence[Q]], Awaitable[Sequence[Outcome]]]
+Observe = Callable[["ReleaseFacts", int], None]
 
 
 class Tick:
@@ -92,7 +95,7 @@ class Tick:
                 settle(part[i][2], outcome)
 
 
-class Flight:
+class Flight(Generic[R, Q]):
     """Gathers rows while the batch before them is being computed elsewhere.
 
     For models that take longer, reasons, and models in another process. One batch is under way at
@@ -108,11 +111,13 @@ class Flight:
         Most rows of a batch.
     """
 
-    def __init__(self, compute: Compute, observe: Observe, *, most: int = MOST_TOGETHER) -> None:
+    def __init__(
+        self, compute: Compute[R, Q], observe: Observe, *, most: int = MOST_TOGETHER
+    ) -> None:
         self._compute = compute
         self._observe = observe
         self._most = most
-        self._waiting: list[tuple[Release, Row, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[R, Q, asyncio.Future[Answer]]] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -120,7 +125,7 @@ class Flight:
         """Rows that wait."""
         return len(self._waiting)
 
-    async def submit(self, release: Release, row: Row) -> Answer:
+    async def submit(self, release: R, row: Q) -> Answer:
         """Queue a row and wait for its answer; as ``Tick.submit``.
 
         Raises
@@ -148,7 +153,7 @@ class Flight:
                 await self._answer(release, [wanted[i] for i in places])
 
     async def _answer(
-        self, release: Release, part: Sequence[tuple[Release, Row, asyncio.Future[Answer]]]
+        self, release: R, part: Sequence[tuple[R, Q, asyncio.Future[Answer]]]
     ) -> None:
         self._observe(release, len(part))
         try:
@@ -161,7 +166,7 @@ class Flight:
             settle(future, outcome)
 
 
-def by_release(releases: Sequence[Release]) -> list[tuple[Release, list[int]]]:
+def by_release(releases: Sequence[R]) -> list[tuple[R, list[int]]]:
     """Group the places of a batch by release: a switch may fall within one.
 
     Parameters
@@ -171,7 +176,7 @@ def by_release(releases: Sequence[Release]) -> list[tuple[Release, list[int]]]:
     """
     if releases and all(release is releases[0] for release in releases):
         return [(releases[0], list(range(len(releases))))]
-    groups: dict[int, tuple[Release, list[int]]] = {}
+    groups: dict[int, tuple[R, list[int]]] = {}
     for place, release in enumerate(releases):
         groups.setdefault(id(release), (release, []))[1].append(place)
     return list(groups.values())

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from bentos.catalog import path_name
-from bentos.holder import Holder
 from bentos.predictor import Explanation, Flag
 from core import errors as e
 from core import refusals as r
@@ -17,8 +16,9 @@ from services.openapi.examples import example_of
 from services.openapi.problems import SCHEMA_REF, Json, Kinds, responses_of
 from services.openapi.samples import INSTANCE, sample
 from services.predictions.tables import KINDS
+from services.releases.champions import Champions
 
-_PREDICTING: Kinds = (r.QueryInvalid, e.RowInvalid, e.NoChampion)
+_PREDICTING: Kinds = (r.QueryInvalid, e.RowInvalid, e.NoChampion, r.ModelUnreachable)
 ROW_ERRORS: Kinds = (*_PREDICTING, e.AnswerRefused, r.RowUnanswered)
 BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge)
 _SHARED: tuple[type[BaseModel], ...] = (Flag, Explanation)
@@ -64,21 +64,21 @@ class Face:
         return self.contract.config.description
 
 
-def faces_of(holder: Holder) -> list[Face]:
+def faces_of(champions: Champions) -> list[Face]:
     """Give the faces of the champions.
 
     Parameters
     ----------
-    holder
-        Has them.
+    champions
+        Who answers.
     """
     faces = []
-    for model in holder.models:
-        release = holder.find(model)
+    for model in champions.models:
+        release = champions.find(model)
         if release is None:
             faces.append(Face(model))
         else:
-            kind = release.predictor
+            kind = release.kind
             faces.append(Face(model, release.contract, kind.RESULT, kind.RANK_BY))
     return faces
 

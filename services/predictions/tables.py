@@ -22,7 +22,7 @@ from core.table import CloserLook, Form, Table
 
 if TYPE_CHECKING:
     from bentos.answering import Outcome
-    from bentos.release import Release
+    from bentos.release import Release, ReleaseFacts
     from bentos.tabular import Answers
 
 ARROW = b"application/vnd.apache.arrow.stream"
@@ -225,7 +225,7 @@ def answers_table(release: Release, table: Table, answers: Answers) -> pa.Table:
     return _marked(pa.table(columns), release)
 
 
-def outcomes_table(release: Release, outcomes: Sequence[Outcome]) -> pa.Table:
+def outcomes_table(release: ReleaseFacts, outcomes: Sequence[Outcome]) -> pa.Table:
     """Put outcomes that were found row by row together as an Arrow table.
 
     Parameters
@@ -235,7 +235,7 @@ def outcomes_table(release: Release, outcomes: Sequence[Outcome]) -> pa.Table:
     outcomes
         One a row; a refused row has its problem as JSON, and nulls else.
     """
-    names = tuple(release.predictor.RESULT.model_fields)
+    names = tuple(release.kind.RESULT.model_fields)
     rows = [_flat(outcome, names) for outcome in outcomes]
     return _marked(pa.Table.from_pylist(rows), release)
 
@@ -277,7 +277,7 @@ def _flat(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
     return said if drivers is None else said | {"drivers": _json(drivers)}
 
 
-def _marked(table: pa.Table, release: Release) -> pa.Table:
+def _marked(table: pa.Table, release: ReleaseFacts) -> pa.Table:
     return table.replace_schema_metadata({"model": release.model, "version": release.version})
 
 

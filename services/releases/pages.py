@@ -7,10 +7,11 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.catalog import path_name
-from bentos.holder import Holder, Refusal
-from bentos.release import Release
+from bentos.holder import Refusal
+from bentos.release import ReleaseFacts
 from core.artifact import DataFacts
 from core.config import Scalar, Target, example_of
+from services.releases.champions import Champions
 
 
 class _Page(BaseModel):
@@ -97,7 +98,7 @@ class HealthPage(_Page):
     refused: RefusedPage | None = Field(description="The last release that was not taken.")
 
 
-def models_page(holder: Holder) -> ModelsPage:
+def models_page(holder: Champions) -> ModelsPage:
     """List every model, also those that cannot answer yet."""
     pages = []
     for model in holder.models:
@@ -108,14 +109,14 @@ def models_page(holder: Holder) -> ModelsPage:
                 path=f"/api/{path_name(model)}",
                 title=release.contract.config.title if release else None,
                 version=release.version if release else None,
-                serving=release is not None,
+                serving=holder.is_serving(model),
                 refused=refused_page(holder.refusal(model)),
             )
         )
     return ModelsPage(models=pages)
 
 
-def info_page(release: Release, refusal: Refusal | None) -> InfoPage:
+def info_page(release: ReleaseFacts, refusal: Refusal | None) -> InfoPage:
     """Tell everything about a release."""
     config, manifest, identity = release.contract.config, release.manifest, release.identity
     return InfoPage(
@@ -136,7 +137,7 @@ def info_page(release: Release, refusal: Refusal | None) -> InfoPage:
         target=config.target,
         features=_features(release),
         max_batch_rows=config.serving.max_batch_rows,
-        ranks_by=release.predictor.RANK_BY,
+        ranks_by=release.kind.RANK_BY,
         template_csv=release.contract.template_csv(),
         refused=refused_page(refusal),
     )
@@ -151,7 +152,7 @@ def refused_page(refusal: Refusal | None) -> RefusedPage | None:
     )
 
 
-def _features(release: Release) -> list[FeaturePage]:
+def _features(release: ReleaseFacts) -> list[FeaturePage]:
     return [
         FeaturePage(
             name=name,

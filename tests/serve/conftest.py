@@ -9,14 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from bentos.catalog import CATALOG, service_of
 from services.access.first_key import create_admin_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,18 +56,97 @@ def running(
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run ``bentoml serve`` until the block ends, then ask it to stop as an operator would."""
-    port = free_port()
-    log = scratch / f"serve-{port}.log"
-    command = [str(BIN / "bentoml"), "serve", target, "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as sink:
-        surroundings = environment(home, scratch) | dict(more or {})
-        process = subprocess.Popen(command, cwd=cwd, env=surroundings, stdout=sink, stderr=sink)
-    server = Server(process=process, url=f"http://127.0.0.1:{port}", log=log)
+    server = serve(target, env={**environment(home, scratch), **(more or {})}, cwd=cwd)
     try:
         wait_until_up(server, path=wait_for)
         yield server
     finally:
-        stop(process)
+        stop(server.process)
+
+
+def serve(
+    target: str, *, env: Mapping[str, str], cwd: Path = ROOT, port: int | None = None
+) -> Server:
+    """Start ``bentoml serve`` without waiting for it."""
+    port = port or free_port()
+    scratch = Path(env["BENTOML_HOME"]).parent
+    log = scratch / f"serve-{port}.log"
+    command = [str(BIN / "bentoml"), "serve", target, "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=sink, stderr=sink)
+    return Server(process=process, url=f"http://127.0.0.1:{port}", log=log)
+
+
+TOPOLOGIES = ("colocated", "distributed")
+PLATFORM = "services.platform:Platform"
+
+
+@dataclass
+class Fleet:
+    """A platform, and the bentos that hold its models in the topology distributed."""
+
+    platform: Server
+    home: Path
+    scratch: Path
+    bentos: dict[str, Server] = field(default_factory=dict)
+
+    def start_bento(self, model: str) -> None:
+        """Start a model's bento again, on the port it had."""
+        port = int(self.bentos[model].url.rpartition(":")[2])
+        self.bentos[model] = serve_bento(model, home=self.home, scratch=self.scratch, port=port)
+
+    def kill_bento(self, model: str) -> None:
+        """Kill a model's bento, its workers too."""
+        kill_tree(self.bentos[model].process)
+
+
+def serve_bento(model: str, *, home: Path, scratch: Path, port: int | None = None) -> Server:
+    """Start the bento of one model, with a folder of BentoML's own as it asks for."""
+    env = {**environment(home, scratch), "BENTOML_HOME": str(scratch / f"bentoml-{model}")}
+    return serve(service_of(model), env=env, port=port)
+
+
+@contextmanager
+def running_platform(
+    topology: str, *, home: Path, scratch: Path, models: Sequence[str] = CATALOG
+) -> Iterator[Fleet]:
+    """Run the platform in one of its topologies; distributed, with bentos of these models."""
+    if topology == "colocated":
+        with running(PLATFORM, home=home, scratch=scratch) as server:
+            yield Fleet(server, home, scratch)
+        return
+    bentos = {model: serve_bento(model, home=home, scratch=scratch) for model in models}
+    missing = {model: f"http://127.0.0.1:{free_port()}" for model in CATALOG}
+    addresses = missing | {model: bento.url for model, bento in bentos.items()}
+    configs = scratch / "configs-distributed"
+    configs.mkdir(exist_ok=True)
+    text = (ROOT / "configs" / "platform.yaml").read_text()
+    changed = text.replace("topology: colocated", "topology: distributed")
+    assert changed != text
+    (configs / "platform.yaml").write_text(changed)
+    more = {
+        "SEPTET_CONFIGS": str(configs),
+        "SEPTET_BENTOS": ",".join(f"{model}={url}" for model, url in addresses.items()),
+    }
+    try:
+        for bento in bentos.values():
+            wait_until_up(bento, path="/readyz")
+        with running(PLATFORM, home=home, scratch=scratch, more=more) as server:
+            # The fleet's own bentos: a test may start one again.
+            yield Fleet(server, home, scratch, bentos)
+    finally:
+        for bento in bentos.values():
+            bento.process.send_signal(signal.SIGTERM)
+        for bento in bentos.values():
+            stop(bento.process)
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started."""
+    top = psutil.Process(process.pid)
+    for one in [*top.children(recursive=True), top]:
+        one.kill()
+    process.wait()
 
 
 def environment(home: Path | None, scratch: Path) -> dict[str, str]:

@@ -20,7 +20,17 @@ import psutil
 import pytest
 
 from bentos.catalog import CATALOG, path_name
-from tests.serve.conftest import ROOT, Home, Server, environment, running, stop
+from tests.serve.conftest import (
+    ROOT,
+    TOPOLOGIES,
+    Fleet,
+    Home,
+    Server,
+    environment,
+    running,
+    running_platform,
+    stop,
+)
 
 pytestmark = pytest.mark.serve
 
@@ -46,10 +56,15 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-@pytest.fixture(scope="module")
-def server(home: Home, scratch: Path) -> Iterator[Server]:
-    with running(TARGET, home=home.path, scratch=scratch) as started:
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def fleet(request: pytest.FixtureRequest, home: Home, scratch: Path) -> Iterator[Fleet]:
+    with running_platform(request.param, home=home.path, scratch=scratch) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def server(fleet: Fleet) -> Server:
+    return fleet.platform
 
 
 @pytest.fixture(scope="module")

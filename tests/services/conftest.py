@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import ASGIApp
 
+from bentos.predictor import Predictor
 from bentos.problem import MEDIA_TYPE
 from core.settings import Settings
 from services.access.first_key import create_admin_key
@@ -20,9 +21,14 @@ from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
 from services.runtime import Runtime
+from tests.services.bentos import TinyBento, addresses
 from tests.tiny import Shelf, tiny_type
 
 MODELS = ("churn", "revenue_leak")
+TOPOLOGIES = ("colocated", "distributed")
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+# One loop for all requests: connections between processes outlive a request.
+RUNNER = asyncio.Runner()
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Platform:
         What it holds.
     app
         To be asked.
+    bentos
+        Who holds the models, when the platform does not.
     """
 
     home: Path
@@ -48,6 +56,26 @@ class Platform:
     key: str
     runtime: Runtime
     app: Gate
+    bentos: dict[str, TinyBento] = field(default_factory=dict)
+
+    def refresh(self) -> None:
+        """Let every process look for what changed."""
+        for bento in self.bentos.values():
+            bento.lone.holder.refresh()
+        holder: Any = self.runtime.champions
+        holder.refresh()
+
+    def predictor(self, model: str) -> Predictor:
+        """Give the predictor that answers, wherever it is."""
+        bento = self.bentos.get(model)
+        holder = bento.lone.holder if bento else self.runtime.holder
+        return holder.champion(model).predictor
+
+    def close(self) -> None:
+        """End it, and its bentos."""
+        RUNNER.run(self.runtime.close())
+        for bento in self.bentos.values():
+            bento.close()
 
 
 class Client:
@@ -67,7 +95,7 @@ class Client:
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask once."""
-        return asyncio.run(self._request(method, path, **options))
+        return RUNNER.run(self._request(method, path, **options))
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Read."""
@@ -85,34 +113,57 @@ class Client:
             return await asking.request(method, path, **options)
 
 
-def start(home: Path) -> Platform:
+def start(home: Path, topology: str = "colocated") -> Platform:
     """Start a platform on a home folder."""
     key = create_admin_key(home)
     runtime = Runtime(MODELS, kind_of=tiny_type)
-    configs = Path(__file__).resolve().parents[2] / "configs"
-    runtime.start(Settings(home=home, configs=configs))
+    settings = Settings(home=home, configs=CONFIGS)
+    bentos: dict[str, TinyBento] = {}
+    if topology == "distributed":
+        bentos = {model: TinyBento(model, settings, kind_of=tiny_type) for model in MODELS}
+        settings = distributed(settings, bentos)
+    runtime.start(settings)
     inner = create_app(runtime, docs_files=docs_files())
     app = Gate(inner, runtime=runtime)
-    return Platform(home=home, shelf=Shelf(home / "releases"), key=key, runtime=runtime, app=app)
+    shelf = Shelf(home / "releases")
+    return Platform(home=home, shelf=shelf, key=key, runtime=runtime, app=app, bentos=bentos)
+
+
+def distributed(settings: Settings, bentos: dict[str, TinyBento]) -> Settings:
+    """Give the settings of a platform that asks these bentos."""
+    configs = settings.home / "configs"
+    configs.mkdir()
+    text = settings.platform_config_path.read_text()
+    changed = text.replace("topology: colocated", "topology: distributed")
+    assert changed != text
+    (configs / "platform.yaml").write_text(changed)
+    return settings.model_copy(update={"configs": configs, "bentos": addresses(bentos)})
+
+
+@pytest.fixture(params=TOPOLOGIES)
+def topology(request: pytest.FixtureRequest) -> str:
+    """Name the topology: what asks for a platform runs on each."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Platform]:
+def bare(tmp_path: Path, topology: str) -> Iterator[Platform]:
     """Start a platform on which nothing was trained."""
-    started = start(tmp_path / "bare")
+    started = start(tmp_path / "bare", topology)
     yield started
-    started.runtime.stop()
+    started.close()
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
+def platform(tmp_path: Path, topology: str) -> Iterator[Platform]:
     """Start a platform whose churn model has version 1 as champion."""
     shelf = Shelf(tmp_path / "home" / "releases")
     shelf.write("1")
     shelf.point("1")
-    started = start(tmp_path / "home")
+    started = start(tmp_path / "home", topology)
     yield started
-    started.runtime.stop()
+    started.close()
 
 
 @pytest.fixture

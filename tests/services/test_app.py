@@ -205,7 +205,7 @@ class TestModels:
     ) -> None:
         (platform.shelf.write("2") / "encoder.json").write_text("{}")
         platform.shelf.point("2")
-        platform.runtime.holder.refresh()
+        platform.refresh()
         for page in ("/models/churn/info", "/models/churn/health"):
             said = client.get(page).json()
             assert said["version"] == "1"
@@ -216,7 +216,7 @@ class TestModels:
     def test_a_model_that_fails_after_it_was_taken_is_unhealthy(
         self, platform: Platform, client: Client
     ) -> None:
-        predictor: Any = platform.runtime.holder.champion("churn").predictor
+        predictor: Any = platform.predictor("churn")
         predictor.base = float("nan")
         answer = client.get("/models/churn/health")
         assert_problem(answer, 503, "ModelUnhealthy", "does not answer its own example")
@@ -260,7 +260,7 @@ class TestPages:
         client.get("/openapi.json")
         platform.shelf.write("2", content={"features": features}, spans={})
         platform.shelf.point("2")
-        platform.runtime.holder.refresh()
+        platform.refresh()
         row = client.get("/openapi.json").json()["components"]["schemas"]["ChurnRow"]
         assert "age" in row["properties"]
         assert "hours" not in row["properties"]

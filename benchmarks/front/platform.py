@@ -1,0 +1,40 @@
+"""The platform itself, with the benchmark's model in the place of the catalog's.
+
+Wired as ``services.platform`` wires it; what differs is the model.
+"""
+
+from __future__ import annotations
+
+import bentoml
+
+from benchmarks.front.predictor import booster_predictor
+from bentos.fronted import Fronted
+from bentos.serving_options import service_options
+from core.settings import load_settings
+from services.app import create_app
+from services.docs import docs_files
+from services.gate import Gate
+from services.runtime import Runtime
+
+RUNTIME = Runtime(("churn",), kind_of=booster_predictor)
+APP = create_app(RUNTIME, docs_files=docs_files())
+
+
+@bentoml.service(
+    name="septet", service_class=Fronted, **service_options(workers=load_settings().workers)
+)
+@bentoml.asgi_app(APP, path="/", name="platform")
+class Platform:
+    """Answers with the benchmark's model."""
+
+    def __init__(self) -> None:
+        RUNTIME.start()
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Stop following the champion."""
+        RUNTIME.stop()
+
+
+# mypy sees the class; the decorator made a Service of it.
+Platform.add_asgi_middleware(Gate, runtime=RUNTIME)  # type: ignore[attr-defined]
