@@ -88,19 +88,19 @@ def hold_to_document(server: Server, home: Home, folder: Path, *options: str, ke
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("role", "phases", "most"),
+    ("role", "options"),
     [
-        ("admin", "examples,coverage,fuzzing", 10),
-        ("viewer", "examples,fuzzing", 3),
-        ("wrong", "examples,fuzzing", 2),
-        ("nobody", "examples,fuzzing", 2),
+        ("admin", "--phases examples,coverage,fuzzing --max-examples 10"),
+        ("viewer", "--phases examples,fuzzing --max-examples 3"),
+        ("wrong", "--phases examples,fuzzing --max-examples 2"),
+        ("nobody", "--phases examples,fuzzing --max-examples 2"),
     ],
 )
 def test_the_server_keeps_to_its_document_whoever_asks(
-    server: Server, home: Home, tmp_path: Path, role: str, phases: str, most: int
+    server: Server, home: Home, tmp_path: Path, role: str, options: str
 ) -> None:
-    options = ("--phases", phases, "--max-examples", str(most), "--seed", "1")
-    hold_to_document(server, home, tmp_path, *options, key=key_of(role, server, home))
+    given = (*options.split(), "--seed", "1")
+    hold_to_document(server, home, tmp_path, *given, key=key_of(role, server, home))
 
 
 @pytest.mark.long
