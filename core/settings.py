@@ -136,7 +136,9 @@ class Settings(BaseSettings):
 
 def _checked_address(model: str, address: str) -> str:
     """Give an address back when a bento can be asked there."""
-    fault = f"SEPTET_BENTOS gives {model} the address {address[:120]!r}"
+    # A password that should not be there is not to be shown either.
+    shown = address.rpartition("@")[2][:120]
+    fault = f"SEPTET_BENTOS gives {model} the address {shown!r}"
     fix = f"write {model}=http://host:port"
     try:
         parts = urlsplit(address)
@@ -145,7 +147,6 @@ def _checked_address(model: str, address: str) -> str:
         raise ConfigError(f"{fault}: {error}; {fix}.") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ConfigError(f"{fault}, which is no http:// address; {fix}.")
-    # Nothing is to be hidden in an address: it is shown in errors and in the log.
     if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError(f"{fault}, which has more than a host and a port; {fix}.")
     return f"{parts.scheme}://{parts.netloc}"

@@ -82,6 +82,9 @@ class Metrics:
         self.records_stale = self._gauge(
             "septet_records_stale", "1 while the database of the keys is not reached."
         )
+        self.audit_dropped = self._gauge(
+            "septet_audit_dropped", "Entries of the audit that were lost since the start."
+        )
         self.lines_dropped = self._counter(
             "septet_access_log_dropped", "Lines of the access log that were lost."
         )

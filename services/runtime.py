@@ -26,6 +26,7 @@ from services.access.window import WindowStorage
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
+from services.predictions.crew import Crew
 from services.predictions.desk import Desk
 from services.predictions.remote_desk import RemoteDesk
 from services.records import Records
@@ -64,6 +65,7 @@ class Runtime:
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
+        self.crew = Crew()
         self.traces: Traces | None = None
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
@@ -138,6 +140,7 @@ class Runtime:
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
+        self.metrics.audit_dropped.set(self.audit.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -182,17 +185,8 @@ class Runtime:
         configure_logs(settings.log_level)
         self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._records = Records(settings.records_url)
+        self._open_records(settings)
         access = self.platform.access
-        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
-        self._audit.start()
-        self._keys = KeyStore(
-            self._records,
-            poll_seconds=access.keys.poll_seconds,
-            lockout=access.lockout,
-            on_lock=self._note_lock,
-        )
-        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -206,6 +200,7 @@ class Runtime:
         )
         if settings.traces_address is not None:
             self.traces = Traces(settings.traces_address)
+        self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
         self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
@@ -218,6 +213,20 @@ class Runtime:
         get_logger(__name__).info(
             "serving", releases=[list(v[:2]) for v in self.champions.versions]
         )
+
+    def _open_records(self, settings: Settings) -> None:
+        """Read the keys and follow them, and take entries for the audit."""
+        access = self.platform.access
+        self._records = Records(settings.records_url)
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
 
     def _store(self, settings: Settings) -> Store:
         """Give where the limits are counted.
@@ -245,6 +254,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop following, and write what waits."""
         self.champions.stop()
+        self.crew.close()
         if self._keys is not None:
             self._keys.stop()
         if self._audit is not None:

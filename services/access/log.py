@@ -92,6 +92,7 @@ class AccessLog:
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
+        self.is_on = True
 
     def write(self, reply: Reply, *, route: str, address: str, key_id: str) -> None:
         """Write one line.
@@ -107,6 +108,8 @@ class AccessLog:
         key_id
             Public id of the key; empty without one.
         """
+        if not self.is_on:
+            return
         seconds = time.perf_counter() - reply.started_s
         if not route:
             path = _KEY.sub("sep_live_***", reply.scope["path"])[:_SHOWN_PATH]

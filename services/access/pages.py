@@ -6,9 +6,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core import clock
+from core.task import Time
 from services.access.audit import Kept, Wanted
 from services.access.grant import KeyRecord
 from services.access.ledger import MOST_OVERLAP, Issued
@@ -103,8 +104,8 @@ class AuditQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    since: AwareDatetime | None = Field(default=None, description="From when.")
-    until: AwareDatetime | None = Field(default=None, description="Before when.")
+    since: Time | None = Field(default=None, description="From when.")
+    until: Time | None = Field(default=None, description="Before when.")
     actor: Annotated[str, AfterValidator(_printable)] | None = Field(
         default=None, max_length=100, description="Name or key id of who did it."
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 # A body up to this size is read sooner than handed to a thread and back.
-AT_ONCE_BYTES = 1 << 20
+AT_ONCE_BYTES = 1 << 18
 
 
 class Desk:
@@ -86,10 +86,10 @@ class Desk:
         explain = read_explain(reply.scope["query_string"])
         release = self._runtime.holder.champion(self.model)
         kind = body_kind(reply.headers)
-        if len(body) > AT_ONCE_BYTES:
-            batch = await asyncio.to_thread(self._read, release, body, kind, explain=explain)
-        else:
-            batch = self._read(release, body, kind, explain=explain)
+        read = partial(self._read, release, body, kind, explain=explain)
+        crew = self._runtime.crew
+        large = len(body) > AT_ONCE_BYTES
+        batch = await crew.run(caller.key_id, read) if large else read()
         size = batch.size if isinstance(batch, Table) else len(batch)
         most = release.contract.config.serving.max_batch_rows
         if size > most:
@@ -99,9 +99,8 @@ class Desk:
             await wait
         reply.notes["version"], reply.notes["rows"] = release.version, size
         wanted = answer_kind(reply.headers, kind)
-        refused, content = await asyncio.to_thread(
-            _answer_batch, release, batch, wanted, explain=explain
-        )
+        answer = partial(_answer_batch, release, batch, wanted, explain=explain)
+        refused, content = await crew.run(caller.key_id, answer)
         self._metrics.answered(self.model, release.version, size - refused)
         self._metrics.refused(self.model, release.version, refused)
         await reply.answer(content, media_type=wanted)

@@ -8,6 +8,7 @@ its callers ``HOP_SECONDS``. No other model waits for any of this.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -154,12 +155,12 @@ class Hop:
             raise self._unreachable(f"no answer within {HOP_SECONDS:g} seconds") from None
         except aiohttp.ClientError as error:
             raise self._unreachable(_fault_of(error)) from error
+        if status != _OK:
+            raise error_of(_problem_in(content), model=self.model, status=status)
         try:
             said = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise self._unreachable("its answer is no JSON") from error
-        if status != _OK:
-            raise error_of(said, model=self.model)
         if not isinstance(said, list) or len(said) != size:
             raise self._unreachable(f"its answer is not one for each of {size:,} rows")
         return [self._outcome(one) for one in said]
@@ -220,12 +221,21 @@ async def _send(
         return answer.status, await answer.read()
 
 
+def _problem_in(content: bytes) -> object:
+    """Read the problem in a refusal; nothing when another than a bento of ours wrote it."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+
+
 def _fault_of(error: aiohttp.ClientError) -> str:
     """Say in words what was met."""
     if isinstance(error, aiohttp.ServerTimeoutError):
         return f"no connection within {CONNECT_SECONDS:g} seconds"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "the connection failed"
+        number = error.os_error.errno
+        return os.strerror(number) if number else "no connection could be made"
     if isinstance(error, aiohttp.ClientConnectionError):
         return "the connection was dropped"
     return "its answer broke off"

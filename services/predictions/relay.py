@@ -24,7 +24,7 @@ _KINDS: Mapping[str, type[e.SeptetError]] = {
 _TOO_BUSY = frozenset({429, 503})
 
 
-def error_of(problem: object, *, model: str) -> e.SeptetError:
+def error_of(problem: object, *, model: str, status: int = 0) -> e.SeptetError:
     """Give the error behind a problem document of a bento.
 
     Parameters
@@ -33,6 +33,8 @@ def error_of(problem: object, *, model: str) -> e.SeptetError:
         Plain data: what stands in a row's ``problem``, or the body of a refusal.
     model
         Name of the model that was asked.
+    status
+        HTTP status of a refusal.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def error_of(problem: object, *, model: str) -> e.SeptetError:
     kind = _KINDS.get(str(told.get("code")))
     detail = told.get("detail")
     if kind is None or not isinstance(detail, str):
-        if told.get("status") in _TOO_BUSY:
+        if status in _TOO_BUSY:
             return o.Overloaded(f"The bento of {model} has as much to do as it can.")
         return e.SeptetError(
             f"The bento of {model} failed on this request; the reason stands in its log."
