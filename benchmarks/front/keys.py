@@ -18,8 +18,9 @@ import sqlalchemy as sa
 
 from benchmarks.front.model import Bench, build
 from benchmarks.front.processes import go_before_others, wait_for_quiet
+from benchmarks.front.ready import Ready
 from benchmarks.front.rounds import WARM_UP_SECONDS
-from benchmarks.front.servers import Ready, chosen
+from benchmarks.front.servers import chosen
 from benchmarks.front.serving import Serving, serving
 from benchmarks.front.table import Verdict, verdict_table
 from benchmarks.front.workplace import FOLDER, alone, say
