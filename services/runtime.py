@@ -28,6 +28,7 @@ from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.crew import Crew
 from services.predictions.desk import Desk
+from services.predictions.means import Means
 from services.predictions.remote_desk import RemoteDesk
 from services.records import Records
 from services.releases.champions import Champions
@@ -141,6 +142,7 @@ class Runtime:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
         self.metrics.audit_dropped.set(self.audit.dropped)
+        self.metrics.lines_dropped.set(self.access_log.lines.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -280,9 +282,11 @@ class Runtime:
     def _open_desks(self, settings: Settings) -> dict[str, Desk] | dict[str, RemoteDesk]:
         """Find who holds the models, follow their champions, and give what answers for each."""
         models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
+        depth = self.platform.limits.json_depth
+        means = Means(self.metrics, self.limiter, self.crew, depth)
         if self.platform.serving.topology == "colocated":
             self.holder.start(settings.releases, poll_seconds=poll_seconds)
-            return {model: Desk(model, self) for model in models}
+            return {model: Desk(model, self.holder, means) for model in models}
         addresses = settings.bento_addresses(models)
         self._bentos = Bentos(
             addresses,
@@ -292,4 +296,7 @@ class Runtime:
         )
         self.champions = self._bentos.holder
         self._bentos.holder.start(poll_seconds=poll_seconds)
-        return {model: RemoteDesk(hop, self) for model, hop in self._bentos.hops.items()}
+        return {
+            model: RemoteDesk(hop, self.champions, means)
+            for model, hop in self._bentos.hops.items()
+        }
