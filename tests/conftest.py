@@ -13,12 +13,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bentos.catalog import CATALOG, predictor_type
 from core.config import ModelConfig, SampleSource, load_model_config
 from tests.secret_search import secrets_in
 
 ROOT = Path(__file__).parents[1]
+# A busy machine is slow and not wrong: no example is timed. A failure prints what repeats it.
+settings.register_profile(
+    "septet", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("septet")
 TINY_CLIENTS, TINY_MONTHS = 400, 36
 # Enough to learn something from so few clients, in a fraction of the time.
 TINY_OPTIONS: dict[str, dict[str, bool | int]] = {
