@@ -41,6 +41,11 @@ class Processes(_Frozen):
         default="colocated",
         description="In the platform's own process, or each in a bento of its own (SEPTET_BENTOS).",
     )
+    batching: Literal["platform", "bentoml"] = Field(
+        default="platform",
+        description="Who gathers single rows before they reach a bento: this platform alone, or "
+        "also BentoML's queue there, for several platforms before one bento.",
+    )
 
 
 class Tier(_Frozen):

@@ -284,7 +284,12 @@ class Runtime:
             self.holder.start(settings.releases, poll_seconds=poll_seconds)
             return {model: Desk(model, self) for model in models}
         addresses = settings.bento_addresses(models)
-        self._bentos = Bentos(addresses, kind_of=self._kind_of, limits=self.platform.limits)
+        self._bentos = Bentos(
+            addresses,
+            kind_of=self._kind_of,
+            limits=self.platform.limits,
+            is_queued=self.platform.serving.batching == "bentoml",
+        )
         self.champions = self._bentos.holder
         self._bentos.holder.start(poll_seconds=poll_seconds)
         return {model: RemoteDesk(hop, self) for model, hop in self._bentos.hops.items()}

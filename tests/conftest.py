@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from bentos.catalog import CATALOG, predictor_type
 from core.config import ModelConfig, SampleSource, load_model_config
+from tests.secret_search import secrets_in
 
 ROOT = Path(__file__).parents[1]
 TINY_CLIENTS, TINY_MONTHS = 400, 36
@@ -124,3 +126,15 @@ def _train_all(home: Path) -> None:
         registry, folder=home / "releases", models=CATALOG, predictor_type=predictor_type
     )
     assert sorted(watcher.step()) == sorted(CATALOG)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Search all that the tests left behind for keys in clear: one of them fails the run."""
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    folder = getattr(factory, "_basetemp", None)
+    if folder is None or hasattr(session.config, "workerinput"):
+        # The folders of the worker processes lie in the one of the process that started them.
+        return
+    for path, key in secrets_in(folder):
+        sys.stderr.write(f"\na key in clear: {key}... in {path}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from benchmarks.front.model import build
 from benchmarks.front.picture import draw
+from benchmarks.front.processes import go_before_others
 from benchmarks.front.rounds import Plan, Seen, measure
 from benchmarks.front.servers import SERVERS, chosen
 from benchmarks.front.table import TWO, noise, servers_table, tails_table, verdict_table, verdicts
@@ -22,7 +22,7 @@ def main() -> None:
     """Measure, print the table, and write it down."""
     options = _options()
     require_wrk()
-    os.nice(options.nice)  # servers and wrk inherit it
+    go_before_others(options.nice)
     servers = chosen(options.only)
     plan = Plan(
         rounds=options.rounds,

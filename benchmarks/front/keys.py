@@ -7,7 +7,6 @@ carries another of 10,000 keys, so that as many windows of the limiter are in us
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -18,9 +17,10 @@ from statistics import median
 import sqlalchemy as sa
 
 from benchmarks.front.model import Bench, build
-from benchmarks.front.processes import wait_for_quiet
+from benchmarks.front.processes import go_before_others, wait_for_quiet
+from benchmarks.front.ready import Ready
 from benchmarks.front.rounds import WARM_UP_SECONDS
-from benchmarks.front.servers import Ready, chosen
+from benchmarks.front.servers import chosen
 from benchmarks.front.serving import Serving, serving
 from benchmarks.front.table import Verdict, verdict_table
 from benchmarks.front.workplace import FOLDER, alone, say
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     options = parser.parse_args()
     require_wrk()
-    os.nice(options.nice)
+    go_before_others(options.nice)
     with alone(FOLDER):
         bench = build(FOLDER)
         one, many = _side(bench, "one key", hot=0), _side(bench, "many", hot=HOT)

@@ -7,7 +7,6 @@ are the good answers that still come, what the shed ones say and how soon, and m
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ import yaml
 
 from benchmarks.front.model import Bench, build
 from benchmarks.front.open_loop import Outcome
-from benchmarks.front.processes import Running
+from benchmarks.front.processes import Running, go_before_others
 from benchmarks.front.rounds import WARM_UP_SECONDS
 from benchmarks.front.servers import chosen
 from benchmarks.front.serving import Serving, serving
@@ -73,7 +72,7 @@ def main() -> None:
     """Measure every case and write the figures down."""
     options = _options()
     require_wrk()
-    os.nice(options.nice)
+    go_before_others(options.nice)
     cases = [CASES[name] for name in options.cases.split(",")]
     with alone(FOLDER):
         bench = build(FOLDER)

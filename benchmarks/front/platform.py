@@ -5,9 +5,12 @@ Wired as ``services.platform`` wires it; what differs is the model.
 
 from __future__ import annotations
 
+import os
+
 import bentoml
 
 from benchmarks.front.predictor import booster_predictor
+from bentos.catalog import predictor_type
 from bentos.fronted import Fronted
 from bentos.serving_options import service_options
 from core.settings import load_settings
@@ -16,7 +19,8 @@ from services.docs import docs_files
 from services.gate import Gate
 from services.runtime import Runtime
 
-RUNTIME = Runtime(("churn",), kind_of=booster_predictor)
+KIND_OF = predictor_type if "SEPTET_BENCH_MODEL" in os.environ else booster_predictor
+RUNTIME = Runtime(("churn",), kind_of=KIND_OF)
 APP = create_app(RUNTIME, docs_files=docs_files())
 
 
@@ -31,9 +35,9 @@ class Platform:
         RUNTIME.start()
 
     @bentoml.on_shutdown
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop following the champion."""
-        RUNTIME.stop()
+        await RUNTIME.close()
 
 
 # mypy sees the class; the decorator made a Service of it.

@@ -12,7 +12,8 @@ from benchmarks.front.environments import NotInstalledError
 from benchmarks.front.model import Bench
 from benchmarks.front.open_loop import Outcome
 from benchmarks.front.processes import wait_for_quiet
-from benchmarks.front.servers import Ready, Server
+from benchmarks.front.ready import Ready
+from benchmarks.front.servers import Server
 from benchmarks.front.serving import Serving, serving
 from benchmarks.front.wrk import Load
 

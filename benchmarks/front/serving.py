@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.front.model import Bench
 from benchmarks.front.open_loop import Order, Outcome, run
 from benchmarks.front.processes import Running, free_port, running
-from benchmarks.front.servers import Ready, Server
+from benchmarks.front.ready import Ready
+from benchmarks.front.servers import Server
 from benchmarks.front.wrk import Load, load
 
 SAME = 1e-9

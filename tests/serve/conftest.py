@@ -108,7 +108,12 @@ def serve_bento(model: str, *, home: Path, scratch: Path, port: int | None = Non
 
 @contextmanager
 def running_platform(
-    topology: str, *, home: Path, scratch: Path, models: Sequence[str] = CATALOG
+    topology: str,
+    *,
+    home: Path,
+    scratch: Path,
+    models: Sequence[str] = CATALOG,
+    batching: str = "platform",
 ) -> Iterator[Fleet]:
     """Run the platform in one of its topologies; distributed, with bentos of these models."""
     if topology == "colocated":
@@ -118,10 +123,11 @@ def running_platform(
     bentos = {model: serve_bento(model, home=home, scratch=scratch) for model in models}
     missing = {model: f"http://127.0.0.1:{free_port()}" for model in CATALOG}
     addresses = missing | {model: bento.url for model, bento in bentos.items()}
-    configs = scratch / "configs-distributed"
+    configs = scratch / f"configs-distributed-{batching}"
     configs.mkdir(exist_ok=True)
     text = (ROOT / "configs" / "platform.yaml").read_text()
     changed = text.replace("topology: colocated", "topology: distributed")
+    changed = changed.replace("batching: platform", f"batching: {batching}")
     assert changed != text
     (configs / "platform.yaml").write_text(changed)
     more = {

@@ -26,9 +26,13 @@ CALLERS = 4
 
 @pytest.fixture(scope="module")
 def fleet(home: Home, scratch: Path) -> Iterator[Fleet]:
-    """Run a platform with two bentos; the other five are nowhere to be found."""
+    """Run a platform with two bentos, through BentoML's queue; the other five are not there."""
     with running_platform(
-        "distributed", home=home.path, scratch=scratch, models=(VICTIM, OTHER)
+        "distributed",
+        home=home.path,
+        scratch=scratch,
+        models=(VICTIM, OTHER),
+        batching="bentoml",
     ) as started:
         yield started
 
