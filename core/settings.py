@@ -38,10 +38,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the platform listens on.")
     port: int = Field(default=8800, ge=1, le=65535, description="Port of the platform.")
     workers: int = Field(default=1, ge=1, le=64, description="Serving processes of the platform.")
-    limits_address: str | None = Field(
+    limits_address: SecretStr | None = Field(
         default=None,
-        pattern=r"^rediss?://",
-        description="Redis that counts the limits of several processes; memory when unset.",
+        description="Redis that counts the limits of several processes; memory when unset. It may "
+        "hold a password, so it is never printed.",
     )
     traces_address: str | None = Field(
         default=None,

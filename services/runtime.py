@@ -240,8 +240,11 @@ class Runtime:
         """
         local = LocalStore(WindowStorage())
         if settings.limits_address is not None:
+            address = settings.limits_address.get_secret_value()
+            if not address.startswith(("redis://", "rediss://")):
+                raise ConfigError("SEPTET_LIMITS_ADDRESS is no address like redis://host:6379/0")
             return SharedStore(
-                settings.limits_address,
+                address,
                 local=local,
                 processes=settings.workers,
                 alarm=self.metrics.limiter_degraded.set,
