@@ -84,6 +84,26 @@ class Settings(BaseSettings):
         given = self.records_address
         return given.get_secret_value() if given else f"sqlite:///{self.home / 'records.db'}"
 
+    def shared_limits(self) -> str | None:
+        """Give the address of the store that counts limits for all processes; nothing for one.
+
+        Raises
+        ------
+        ConfigError
+            Several processes would each count for themselves, or the address is none of Redis.
+        """
+        if self.limits_address is None:
+            if self.workers > 1:
+                raise ConfigError(
+                    f"SEPTET_WORKERS={self.workers}, and each process would count the limits for "
+                    "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
+                )
+            return None
+        address = self.limits_address.get_secret_value()
+        if not address.startswith(("redis://", "rediss://")):
+            raise ConfigError("SEPTET_LIMITS_ADDRESS is no address like redis://host:6379/0")
+        return address
+
     def bento_addresses(self, models: Sequence[str]) -> dict[str, str]:
         """Give where each model's bento answers.
 

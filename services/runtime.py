@@ -11,7 +11,6 @@ from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
-from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
 from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
@@ -238,21 +237,13 @@ class Runtime:
         ConfigError
             Several processes would each count for themselves.
         """
-        local = LocalStore(WindowStorage())
-        if settings.limits_address is not None:
-            address = settings.limits_address.get_secret_value()
-            if not address.startswith(("redis://", "rediss://")):
-                raise ConfigError("SEPTET_LIMITS_ADDRESS is no address like redis://host:6379/0")
+        local, address = LocalStore(WindowStorage()), settings.shared_limits()
+        if address is not None:
             return SharedStore(
                 address,
                 local=local,
                 processes=settings.workers,
                 alarm=self.metrics.limiter_degraded.set,
-            )
-        if settings.workers > 1:
-            raise ConfigError(
-                f"SEPTET_WORKERS={settings.workers}, and each process would count the limits for "
-                "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
             )
         return local
 
