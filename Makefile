@@ -58,6 +58,10 @@ bench: $(READY) ## Measure what docs/performance.md says, and write it there
 	$(BIN)/python -m benchmarks.training_memory
 	$(BIN)/python -m benchmarks.start
 
+.PHONY: bench-front
+bench-front: $(READY) ## Measure the front door beside other servers: [ARGS="--only ours,fastapi --rounds 1"]
+	$(BIN)/python -m benchmarks.front $(ARGS)
+
 ##@ Check
 
 .PHONY: check

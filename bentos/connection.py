@@ -19,10 +19,12 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from bentos.problem import render
-from core.overload import TooManyConnections
+from core.overload import Overloaded, TooManyConnections
 from core.refusals import HeadersTooLarge, HttpInvalid
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
     from core.errors import SeptetError
 
 PEER = "septet.peer"
@@ -33,6 +35,10 @@ HEADER_SECONDS = 5.0
 MOST_HEADER_BYTES = 1 << 20
 MOST_CONNECTIONS = 8192
 PIECE_BYTES = 1 << 20
+# Requests that a process has under way; what comes beyond is refused before it costs anything.
+# A caller's own bound is far below: this one only meets many callers at once.
+MOST_UNDER_WAY = 512
+_TOO_MANY = f"{MOST_UNDER_WAY:,} requests are under way in this process."
 
 
 def write_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
@@ -142,6 +148,15 @@ class Connection(HttpToolsProtocol):
         if len(cycle.body) > PIECE_BYTES:
             self.flow.pause_reading()
             cycle.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Hand a request to the app, or refuse it here when too many are under way."""
+        if len(self.tasks) < MOST_UNDER_WAY:
+            super()._start_asgi_task(cycle, app)
+            return
+        status, headers, body = render(Overloaded(_TOO_MANY), instance=None)
+        head = b"".join([b"%s: %s\r\n" % pair for pair in headers])
+        write_whole(cycle, status, head, body)
 
     def on_response_complete(self) -> None:
         """Go on with what was pipelined, or note since when the connection is idle.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bentoml import Service
 
+from bentos.accepting import take_many
 from bentos.connection import take_connections
 
 if TYPE_CHECKING:
@@ -40,4 +41,5 @@ class Fronted(Service[T], Generic[T]):  # type: ignore[misc]  # BentoML has no t
         for kind, options in reversed(ours):
             app = kind(app, **options)
         take_connections()
+        take_many()
         return app

@@ -25,6 +25,7 @@ from cli.ports import check_port, status_of
 from cli.programs import MLFLOW_HOST
 from core import clock
 from core.config import load_model_config
+from core.denials import RecordsBehind
 from core.errors import PortInUse, SeptetError
 from core.platform_config import load_platform_config
 from core.settings import ROOT, Settings, load_settings
@@ -78,6 +79,7 @@ def examine() -> Iterator[Finding]:
     yield from _ports(settings)
     yield from _releases(settings)
     yield _mlflow(settings)
+    yield _records(settings)
 
 
 def _python() -> Finding:
@@ -237,6 +239,33 @@ def _releases(settings: Settings) -> Iterator[Finding]:
         else:
             text = f"version {release.version} is whole, and answers its example"
             yield Finding("ok", f"{model} release", text)
+
+
+def _records(settings: Settings) -> Finding:
+    """Reach the database of keys and audit, and count who may manage keys."""
+    from services.access.ledger import KeyLedger
+    from services.records import Records
+
+    address = "SEPTET_RECORDS_ADDRESS"
+    try:
+        records = Records(settings.records_url)
+        address = records.address
+        if records.file is not None and not records.file.exists():
+            return Finding("ok", "records", f"{records.file} is made by the first start")
+        try:
+            records.require_migrated()
+            opens = KeyLedger(records).has_admin()
+        finally:
+            records.close()
+    except RecordsBehind as error:
+        return Finding("warn", "records", error.detail, "septet migrate; `septet up` does it too.")
+    except SeptetError as error:
+        fix = "Start the database, or correct SEPTET_RECORDS_ADDRESS."
+        return Finding("fail", "records", error.detail, fix)
+    if not opens:
+        fix = "septet keys create NAME --role admin"
+        return Finding("warn", "records", f"{address} has no admin key that opens", fix)
+    return Finding("ok", "records", f"{address} answers")
 
 
 def _mlflow(settings: Settings) -> Finding:

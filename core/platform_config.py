@@ -42,9 +42,9 @@ class Processes(_Frozen):
         description="In the platform's own process, or each in a bento of its own (SEPTET_BENTOS).",
     )
     batching: Literal["platform", "bentoml"] = Field(
-        default="platform",
-        description="Who gathers single rows before they reach a bento: this platform alone, or "
-        "also BentoML's queue there, for several platforms before one bento.",
+        default="bentoml",
+        description="Who gathers single rows on their way: BentoML's queue in each bento, after "
+        "this platform; or this platform alone, which is sooner for one platform.",
     )
 
 

@@ -82,7 +82,10 @@ class Metrics:
         self.records_stale = self._gauge(
             "septet_records_stale", "1 while the database of the keys is not reached."
         )
-        self.lines_dropped = self._counter(
+        self.audit_dropped = self._gauge(
+            "septet_audit_dropped", "Entries of the audit that were lost since the start."
+        )
+        self.lines_dropped = self._gauge(
             "septet_access_log_dropped", "Lines of the access log that were lost."
         )
         # Counted in plain numbers first: files are written twice a second, not per request.

@@ -21,6 +21,7 @@ FOLDER = ROOT / "migrations"
 # Any number, as long as no other program asks the same PostgreSQL database for it.
 _LOCK = 7_001_957
 _WAIT_SECONDS = 60
+_MOST_SECONDS = 3600.0
 
 
 def migrate(records: Records) -> str | None:
@@ -48,7 +49,7 @@ def migrate(records: Records) -> str | None:
     # Only now: it takes a third of a second to import.
     from alembic import command  # noqa: PLC0415
 
-    with records.writing() as connection:
+    with records.writing(seconds=_MOST_SECONDS) as connection:
         _wait_for_others(connection)
         command.upgrade(alembic_config(connection), "head")
     get_logger(__name__).info("records_migrated", before=before, now=REVISION)

@@ -85,8 +85,7 @@ class Places:
             if place is not None:
                 return place
         template, model = find_route(method, path)
+        allowed = methods_of(template) if template is not None else ()
+        is_there = not allowed or ("GET" if method == "HEAD" else method) in allowed
         rule = rule_of(method, template)
-        if template is None:
-            return Place("", rule)
-        methods = methods_of(template)
-        return Place(template, rule, model, allowed=() if method in methods else methods)
+        return Place(template or "", rule, model, allowed=() if is_there else allowed)

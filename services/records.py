@@ -15,27 +15,24 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
     IntegrityError,
-    NoSuchModuleError,
     ProgrammingError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import NullPool
 
 from core.denials import RecordsBehind, RecordsDown
 from core.errors import ConfigError
+from services.database import BLOCK_SECONDS, BUSY_SECONDS, WRITES, bounded, make_engine
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Dialect, Engine
-    from sqlalchemy.pool import ConnectionPoolEntry
 
 # The revision of the newest migration: a test holds the two together.
 REVISION = "0002"
@@ -44,12 +41,6 @@ VERSION_TABLE = "septet_version"
 _VERSION = sa.table(VERSION_TABLE, sa.column("version_num", sa.String)).c.version_num
 # The counter of the changes of keys.
 KEYS_COUNTER = "keys"
-
-_BUSY_SECONDS = 10.0
-_CONNECT_SECONDS = 5
-# Longer than any statement of ours, shorter than a person waits.
-_STATEMENT_SECONDS = 10
-_WRITES = "septet_writes"
 
 
 class UtcTime(sa.types.TypeDecorator[datetime]):
@@ -152,7 +143,7 @@ class Records:
 
     def __init__(self, address: str) -> None:
         self._url = _url(address)
-        self._engine = _engine(self._url)
+        self._engine = make_engine(self._url)
 
     @property
     def address(self) -> str:
@@ -174,20 +165,25 @@ class Records:
         RecordsDown, RecordsBehind
             The database does not answer, or has not the tables.
         """
-        with self._told(), self._engine.begin() as connection:
+        with self._told(), self._transaction(self._engine) as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, seconds: float = BLOCK_SECONDS) -> Iterator[Connection]:
         """Give a connection for a block that is written whole or not at all.
+
+        Parameters
+        ----------
+        seconds
+            How long the block may take, the commit included.
 
         Raises
         ------
         RecordsDown, RecordsBehind
             The database does not answer, or has not the tables.
         """
-        engine = self._engine.execution_options(**{_WRITES: True})
-        with self._told(), engine.begin() as connection:
+        engine = self._engine.execution_options(**{WRITES: True})
+        with self._told(), self._transaction(engine, seconds) as connection:
             yield connection
 
     def make_file(self) -> None:
@@ -196,7 +192,7 @@ class Records:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600))
-        with self._told(), closing(sqlite3.connect(self.file, timeout=_BUSY_SECONDS)) as database:
+        with self._told(), closing(sqlite3.connect(self.file, timeout=BUSY_SECONDS)) as database:
             # It stays with the file: readers and the one writer do not wait for each other.
             database.execute("PRAGMA journal_mode=WAL")
 
@@ -233,6 +229,16 @@ class Records:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, seconds: float = BLOCK_SECONDS) -> Iterator[Connection]:
+        """Run a block in a transaction that ends in time, also when the server is stuck."""
+        with (
+            engine.connect() as connection,
+            bounded(connection.connection.dbapi_connection, seconds),
+            connection.begin(),
+        ):
+            yield connection
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -289,51 +295,6 @@ def _url(address: str) -> URL:
     if url.drivername == "sqlite" and url.database in {None, "", ":memory:"}:
         raise ConfigError("SEPTET_RECORDS_ADDRESS names no file: sqlite:///path/to/records.db.")
     return url
-
-
-def _engine(url: URL) -> Engine:
-    """Make the engine; nothing is connected yet."""
-    try:
-        if url.get_backend_name() == "sqlite":
-            # Opened anew each time: it costs a tenth of a millisecond, and a file that was put
-            # back from a copy is taken notice of.
-            engine = sa.create_engine(
-                url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS}
-            )
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        engine = sa.create_engine(
-            url,
-            pool_pre_ping=True,
-            pool_size=2,
-            max_overflow=8,
-            pool_timeout=_CONNECT_SECONDS,
-            connect_args={"connect_timeout": _CONNECT_SECONDS},
-        )
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(f"the driver of the records is not installed ({error})") from error
-    event.listen(engine, "connect", _prepare_postgres)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-    """Leave transactions to us: the driver would commit before each change of a table."""
-    connection.isolation_level = None
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Begin; a writer takes its lock at once, for a lock taken later cannot be waited for."""
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _prepare_postgres(connection: Any, _: ConnectionPoolEntry) -> None:
-    """Bound every statement: a server that is stuck must not keep a thread for ever."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET statement_timeout = '{_STATEMENT_SECONDS}s'")
-        cursor.execute(f"SET lock_timeout = '{_CONNECT_SECONDS}s'")
-    connection.commit()
 
 
 def _first_line(error: SQLAlchemyError) -> str:

@@ -26,7 +26,9 @@ from services.access.window import WindowStorage
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
+from services.predictions.crew import Crew
 from services.predictions.desk import Desk
+from services.predictions.means import Means
 from services.predictions.remote_desk import RemoteDesk
 from services.records import Records
 from services.releases.champions import Champions
@@ -64,6 +66,7 @@ class Runtime:
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
         self.access_log = AccessLog(Lines())
+        self.crew = Crew()
         self.traces: Traces | None = None
         self._limiter: Limiter | None = None
         self._keys: KeyStore | None = None
@@ -138,6 +141,8 @@ class Runtime:
     def metrics_page(self) -> bytes:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
+        self.metrics.audit_dropped.set(self.audit.dropped)
+        self.metrics.lines_dropped.set(self.access_log.lines.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -182,17 +187,8 @@ class Runtime:
         configure_logs(settings.log_level)
         self.home = settings.home
         self.platform = read_platform_config(settings)
-        self._records = Records(settings.records_url)
+        self._open_records(settings)
         access = self.platform.access
-        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
-        self._audit.start()
-        self._keys = KeyStore(
-            self._records,
-            poll_seconds=access.keys.poll_seconds,
-            lockout=access.lockout,
-            on_lock=self._note_lock,
-        )
-        self._keys.start()
         self.origin = Origin(
             trusted_proxies=access.trusted_proxies,
             hosts=access.hosts,
@@ -206,6 +202,7 @@ class Runtime:
         )
         if settings.traces_address is not None:
             self.traces = Traces(settings.traces_address)
+        self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
         self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
@@ -218,6 +215,20 @@ class Runtime:
         get_logger(__name__).info(
             "serving", releases=[list(v[:2]) for v in self.champions.versions]
         )
+
+    def _open_records(self, settings: Settings) -> None:
+        """Read the keys and follow them, and take entries for the audit."""
+        access = self.platform.access
+        self._records = Records(settings.records_url)
+        self._audit = AuditRecorder(self._records, most_waiting=access.keys.audit_queue)
+        self._audit.start()
+        self._keys = KeyStore(
+            self._records,
+            poll_seconds=access.keys.poll_seconds,
+            lockout=access.lockout,
+            on_lock=self._note_lock,
+        )
+        self._keys.start()
 
     def _store(self, settings: Settings) -> Store:
         """Give where the limits are counted.
@@ -245,6 +256,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop following, and write what waits."""
         self.champions.stop()
+        self.crew.close()
         if self._keys is not None:
             self._keys.stop()
         if self._audit is not None:
@@ -270,9 +282,11 @@ class Runtime:
     def _open_desks(self, settings: Settings) -> dict[str, Desk] | dict[str, RemoteDesk]:
         """Find who holds the models, follow their champions, and give what answers for each."""
         models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
+        depth = self.platform.limits.json_depth
+        means = Means(self.metrics, self.limiter, self.crew, depth)
         if self.platform.serving.topology == "colocated":
             self.holder.start(settings.releases, poll_seconds=poll_seconds)
-            return {model: Desk(model, self) for model in models}
+            return {model: Desk(model, self.holder, means) for model in models}
         addresses = settings.bento_addresses(models)
         self._bentos = Bentos(
             addresses,
@@ -282,4 +296,7 @@ class Runtime:
         )
         self.champions = self._bentos.holder
         self._bentos.holder.start(poll_seconds=poll_seconds)
-        return {model: RemoteDesk(hop, self) for model, hop in self._bentos.hops.items()}
+        return {
+            model: RemoteDesk(hop, self.champions, means)
+            for model, hop in self._bentos.hops.items()
+        }

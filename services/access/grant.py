@@ -9,11 +9,12 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bentos.catalog import CATALOG
 from core.errors import FieldProblem, nearest
 from core.refusals import FieldsInvalid
+from core.task import Time
 from services.access.caller import Role
 from services.records import KEYS
 
@@ -87,10 +88,8 @@ class Grant(BaseModel):
         description="The networks it may come from, in CIDR form; none means all.",
         examples=[["192.0.2.0/24"]],
     )
-    # Lax: JSON has no times, so a text must be taken for one.
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Time | None = Field(
         default=None,
-        strict=False,
         description="When it stops to open, with its zone; null means never.",
         examples=["2030-01-01T00:00:00Z"],
     )

@@ -128,7 +128,6 @@ class KeyLedger:
         if not timedelta(0) <= overlap <= MOST_OVERLAP:
             allowed = f"0 seconds to {MOST_OVERLAP.days} days are allowed"
             raise FieldsInvalid([FieldProblem("overlap", f"is {overlap}", allowed)])
-        key = new_key(key_id)
         with self._records.writing() as connection:
             # Before the row is read: what it says then holds until the end.
             revision = next_revision(connection, KEYS_COUNTER)
@@ -137,6 +136,7 @@ class KeyLedger:
             state = KeyRecord.of(row).state(at)
             if state != "active":
                 raise KeyClosed(key_id, state)
+            key = new_key(key_id)
             old = {"sha256": row.sha256, "until": (at + overlap).isoformat()}
             going_on = [kept for kept in row.retiring if datetime.fromisoformat(kept["until"]) > at]
             change = {

@@ -92,6 +92,7 @@ class AccessLog:
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
+        self.is_on = True
 
     def write(self, reply: Reply, *, route: str, address: str, key_id: str) -> None:
         """Write one line.
@@ -107,11 +108,14 @@ class AccessLog:
         key_id
             Public id of the key; empty without one.
         """
+        if not self.is_on:
+            return
         seconds = time.perf_counter() - reply.started_s
         if not route:
             path = _KEY.sub("sep_live_***", reply.scope["path"])[:_SHOWN_PATH]
-            # What is no text cannot be written as JSON.
-            reply.notes["path"] = path.encode("utf-8", "replace").decode()
+            # A reader may take more than a line feed for the end of a line, and a terminal obeys.
+            plain = (sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in path)
+            reply.notes["path"] = "".join(plain)
         line = {
             "event": "request",
             "level": "info",

@@ -24,9 +24,7 @@ def is_inside(address: str | None, networks: Sequence[Network]) -> bool:
         At least one.
     """
     read = parse_address(address or "")
-    return read is not None and any(
-        read.version == network.version and read in network for network in networks
-    )
+    return read is not None and any(read in network for network in networks)
 
 
 @lru_cache(maxsize=1024)

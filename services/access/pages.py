@@ -6,9 +6,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core import clock
+from core.task import Time
 from services.access.audit import Kept, Wanted
 from services.access.grant import KeyRecord
 from services.access.ledger import MOST_OVERLAP, Issued
@@ -24,11 +25,15 @@ class KeyPage(_Page):
     """What is known of a key; never its text."""
 
     id: str = Field(description="Public id: the part of the key after `sep_live_`.")
-    name: str = Field(description="What the key is for.")
+    name: str = Field(description="What the key is for.", examples=["nightly report"])
     role: str = Field(description="viewer, analyst, operator or admin.")
     tier: str = Field(description="Name of its limits in platform.yaml.")
-    models: list[str] | None = Field(description="The models it may ask; null means all.")
-    networks: list[str] = Field(description="The networks it may come from; none means all.")
+    models: list[str] | None = Field(
+        description="The models it may ask; null means all.", examples=[["churn"]]
+    )
+    networks: list[str] = Field(
+        description="The networks it may come from; none means all.", examples=[["192.0.2.0/24"]]
+    )
     state: Literal["active", "expired", "revoked"] = Field(description="Whether it opens.")
     expires_at: datetime | None = Field(description="When it stops to open; null means never.")
     created_at: datetime = Field(description="When it was made, UTC.")
@@ -103,8 +108,8 @@ class AuditQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    since: AwareDatetime | None = Field(default=None, description="From when.")
-    until: AwareDatetime | None = Field(default=None, description="Before when.")
+    since: Time | None = Field(default=None, description="From when.")
+    until: Time | None = Field(default=None, description="Before when.")
     actor: Annotated[str, AfterValidator(_printable)] | None = Field(
         default=None, max_length=100, description="Name or key id of who did it."
     )

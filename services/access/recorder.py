@@ -3,12 +3,19 @@
 A request hands its entry over and goes on; a thread writes what came together. Failure policy:
 while the records do not answer, entries wait in memory up to a limit; what comes then is dropped,
 counted and logged. No request fails or waits for the audit.
+
+What one key is refused again and again within a minute is written once, and the next line says how
+many were left out: a caller must not be able to fill the disk with its own refusals.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 
 from core.denials import RecordsUnavailable
 from core.logs import get_logger
@@ -18,6 +25,17 @@ from services.records import Records
 _MOST_AT_ONCE = 200
 _RETRY_SECONDS = 1.0
 _STOP_SECONDS = 5.0
+_SELDOM_SECONDS = 60.0
+_MOST_ALIKE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What came last of entries that are alike."""
+
+    written_s: float
+    entry: Entry
+    left_out: int
 
 
 class AuditRecorder:
@@ -29,12 +47,23 @@ class AuditRecorder:
         The database.
     most_waiting
         Entries that wait at most.
+    monotonic
+        Gives seconds that never go back.
     """
 
-    def __init__(self, records: Records, *, most_waiting: int = 1000) -> None:
+    def __init__(
+        self,
+        records: Records,
+        *,
+        most_waiting: int = 1000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._records = records
         # Nothing in the queue ends the thread.
         self._waiting: queue.Queue[Entry | None] = queue.Queue(maxsize=most_waiting)
+        self._monotonic = monotonic
+        # The one that came last stands last.
+        self._seldom: OrderedDict[Hashable, _Last] = OrderedDict()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_down = False
@@ -53,14 +82,42 @@ class AuditRecorder:
 
     def stop(self) -> None:
         """Write what waits, for some seconds at most, then stop."""
+        while self._seldom:
+            self._tell_left_out(self._seldom.popitem()[1])
         self._stop.set()
         if self._thread is not None:
             try:
-                self._waiting.put_nowait(None)
+                self._waiting.put(None, timeout=_RETRY_SECONDS)
             except queue.Full:
                 self._log.warning("audit_full_at_stop")
             self._thread.join(timeout=_STOP_SECONDS)
             self._thread = None
+
+    def record_seldom(self, entry: Entry, *, alike: Hashable) -> None:
+        """Take an entry unless one like it came within the minute; then it is counted only.
+
+        Parameters
+        ----------
+        entry
+            What happened.
+        alike
+            The same for entries that are not worth a line each.
+        """
+        now_s = self._monotonic()
+        last = self._seldom.pop(alike, None)
+        if last is not None and now_s - last.written_s < _SELDOM_SECONDS:
+            self._seldom[alike] = _Last(last.written_s, entry, last.left_out + 1)
+            return
+        self._seldom[alike] = _Last(now_s, entry, 0)
+        if len(self._seldom) > _MOST_ALIKE:
+            self._tell_left_out(self._seldom.popitem(last=False)[1])
+        left_out = last.left_out if last is not None else 0
+        self.record(_counted(entry, left_out))
+
+    def _tell_left_out(self, last: _Last) -> None:
+        """Write the last of those that were left out, with their number."""
+        if last.left_out:
+            self.record(_counted(last.entry, last.left_out - 1))
 
     def record(self, entry: Entry) -> None:
         """Take an entry; returns at once, whatever the records do.
@@ -131,3 +188,8 @@ class AuditRecorder:
         self._dropped += count
         if len(str(before)) < len(str(self._dropped)) or before == 0:
             self._log.error("audit_dropped", reason=reason, dropped=self._dropped)
+
+
+def _counted(entry: Entry, left_out: int) -> Entry:
+    """Say in an entry how many like it were left out before."""
+    return replace(entry, detail={**entry.detail, "left_out": left_out}) if left_out else entry

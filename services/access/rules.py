@@ -96,15 +96,14 @@ def rule_of(method: str, template: str | None) -> Rule:
 
 
 def methods_of(template: str) -> tuple[str, ...]:
-    """Name the methods that a route has, sorted.
+    """Give the methods that a route has, in order.
 
     Parameters
     ----------
     template
         Of the route.
     """
-    found = {method for method, known in RULES if known == template}
-    return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
+    return _METHODS.get(template, ())
 
 
 def authorize(caller: Caller, rule: Rule, model: str | None = None) -> None:
@@ -158,7 +157,8 @@ def find_route(method: str, path: str) -> tuple[str | None, str | None]:
         if found is None:
             continue
         route = (template, found.groupdict().get("model"))
-        if (wanted, template) in RULES:
+        # A path that a route has for itself is no model's, whatever the method.
+        if (wanted, template) in RULES or "{" not in template:
             return route
         first = first if first[0] is not None else route
     return first
@@ -182,3 +182,7 @@ _PATTERNS = sorted(
     ((template, _pattern(template)) for template in {template for _, template in RULES}),
     key=lambda pair: (pair[0].count("{"), -len(_PARAMETER.sub("", pair[0]))),
 )
+_METHODS = {
+    template: tuple(sorted(method for method, known in RULES if known == template))
+    for _, template in RULES
+}

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 from fastapi.openapi.utils import get_openapi
 
 from bentos.catalog import path_name
+from core.denials import ModelOutOfScope, RoleTooLow
+from core.errors import SeptetError
+from services.access.caller import Role
+from services.access.rules import Rule, find_route, rule_of
 from services.openapi.examples import example_of
 from services.openapi.plain import described_paths, errors_of
 from services.openapi.problems import (
     AT_THE_GATE,
     OF_A_BODY,
+    OF_AN_EFFECT,
+    OF_ONE_TIME,
     ON_THE_WIRE,
+    SCHEMA_REF,
     Json,
+    Kinds,
     add_components,
     add_errors,
     header,
@@ -40,6 +48,18 @@ _TAGS = {
 }
 _UNUSED = ("HTTPValidationError", "ValidationError")
 _JSON = "application/json"
+_PARTS = {
+    "model": "Name of the model.",
+    "key_id": "Public id of the key: its part after `sep_live_`.",
+}
+_IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Any text of the caller's, such as a UUID: the same request under the same key "
+    "is carried out once, and its answer is given again for a day.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
 
 
 class OpenApiPage:
@@ -86,18 +106,19 @@ def build_document(app: FastAPI, faces: Sequence[Face]) -> Json:
     components: Json = document["components"]
     for unused in _UNUSED:
         components["schemas"].pop(unused, None)
-    for path, operation in _operations(document):
-        _name_models(operation, faces)
-        _complete(path, operation)
+    for path, method, operation in _operations(document):
+        _name_parts(operation, faces)
+        _name_body(operation, components["schemas"])
+        _complete(path, method.upper(), operation)
     add_components(document)
-    for _, operation in _operations(document):
+    for *_, operation in _operations(document):
         _add_examples(operation, components["schemas"])
     components["securitySchemes"] = {
         "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "bearer": {"type": "http", "scheme": "bearer"},
     }
     document["security"] = [{"key": []}, {"bearer": []}]
-    used = {tag for _, operation in _operations(document) for tag in operation["tags"]}
+    used = {tag for *_, operation in _operations(document) for tag in operation["tags"]}
     document["tags"] = [{"name": n, "description": d} for n, d in _TAGS.items() if n in used]
     return document
 
@@ -114,42 +135,72 @@ def operation_id(route: APIRoute) -> str:
     return tag if route.name == tag else f"{tag}_{route.name}"
 
 
-def _operations(document: Json) -> Iterator[tuple[str, Json]]:
+def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            yield path, operation
+        for method, operation in operations.items():
+            yield path, method, operation
 
 
-def _complete(path: str, operation: Json) -> None:
-    """Add what the gate does to every route: its errors, and the headers of its answers."""
+def _complete(path: str, method: str, operation: Json) -> None:
+    """Add what the gate does to every route: its rule, its errors, the headers of its answers."""
     is_open = operation.get("security") == []
     responses: Json = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         # FastAPI documents its own, which no route of ours gives.
         del responses["422"]
-    named = ("X-Request-Id",) if is_open else ("X-Request-Id", "RateLimit-Policy", "RateLimit")
+    named = ["X-Request-Id"] if is_open else ["X-Request-Id", "RateLimit-Policy", "RateLimit"]
+    kinds = [*ON_THE_WIRE, *errors_of(path)]
+    if not is_open:
+        template, _ = find_route(method, path)
+        rule = rule_of(method, template)
+        kinds += [*AT_THE_GATE, *_denials(rule)]
+        operation["description"] += f" Role: {rule.least.label if rule.least else 'none'}."
+    if "requestBody" in operation:
+        kinds += OF_A_BODY
+    if method == "POST":
+        named.append("Idempotent-Replayed")
+        operation["parameters"] = [*operation.get("parameters", ()), _IDEMPOTENCY_KEY]
+        kinds += [*OF_ONE_TIME, *(() if "predictions" in operation["tags"] else OF_AN_EFFECT)]
     for response in responses.values():
         if not _is_problem(response):
             response["headers"] = response.get("headers", {}) | {n: header(n) for n in named}
-    kinds = (*ON_THE_WIRE, *errors_of(path))
-    if not is_open:
-        kinds += tuple(AT_THE_GATE)
-    if "requestBody" in operation:
-        kinds += tuple(OF_A_BODY)
     add_errors(operation, kinds)
+
+
+def _denials(rule: Rule) -> Kinds:
+    """Give how a rule may refuse a key that opens."""
+    found: list[type[SeptetError]] = []
+    if rule.least is None or rule.least > min(Role):
+        found.append(RoleTooLow)
+    if rule.is_scoped:
+        found.append(ModelOutOfScope)
+    return found
 
 
 def _is_problem(response: Json) -> bool:
     return any(kind.endswith("problem+json") for kind in response.get("content", {}))
 
 
-def _name_models(operation: Json, faces: Sequence[Face]) -> None:
-    """List the models where a path has a place for one."""
+def _name_parts(operation: Json, faces: Sequence[Face]) -> None:
+    """Say what the parts of a path are, and list the models where one of them is meant."""
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "path" and parameter["name"] == "model":
+        if parameter["in"] != "path":
+            continue
+        if parameter["name"] == "model":
             names = [path_name(face.model) for face in faces]
-            parameter["description"] = "Name of the model."
             parameter["schema"] = {"type": "string", "enum": names}
+        parameter.setdefault("description", _PARTS.get(parameter["name"], parameter["name"]))
+
+
+def _name_body(operation: Json, schemas: Json) -> None:
+    """Give the type of a body its name, by which generators of clients name it too."""
+    content = operation.get("requestBody", {}).get("content", {}).get(_JSON)
+    if content is None or "$ref" in content["schema"] or "title" not in content["schema"]:
+        return
+    schema = content["schema"]
+    schemas |= schema.pop("$defs", {})
+    schemas[schema["title"]] = schema
+    content["schema"] = {"$ref": SCHEMA_REF + schema["title"]}
 
 
 def _add_examples(operation: Json, schemas: Json) -> None:

@@ -32,11 +32,11 @@ ON_THE_WIRE: Kinds = (
 # What any route behind the gate may answer beside that.
 AT_THE_GATE: Kinds = (
     r.AccessDenied,
-    d.LockedOut,
-    d.RoleTooLow,
     d.HostUnknown,
+    d.LockedOut,
     o.RateLimited,
     o.TooManyAtOnce,
+    o.Overloaded,
 )
 # What any route that takes a body may answer beside that.
 OF_A_BODY: Kinds = (
@@ -44,12 +44,17 @@ OF_A_BODY: Kinds = (
     r.BodyTooLarge,
     r.ContentTypeUnsupported,
     r.JsonInvalid,
+)
+# What any route may answer whose request is carried out once by its Idempotency-Key.
+OF_ONE_TIME: Kinds = (
     c.IdempotencyKeyInvalid,
     c.IdempotencyReused,
     c.StillRunning,
-    c.RequestInterrupted,
     d.RecordsDown,
+    d.RecordsBehind,
 )
+# What it may answer beside that, when it has an effect.
+OF_AN_EFFECT: Kinds = (c.RequestInterrupted,)
 
 PROBLEM: Json = {
     "title": "Problem",
@@ -105,6 +110,11 @@ HEADERS: Mapping[str, Json] = {
         "description": "Seconds to wait before the next try.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 7,
+    },
+    "Idempotent-Replayed": {
+        "description": "`true`: this is the answer that the same request had before.",
+        "schema": {"type": "string"},
+        "example": "true",
     },
     "WWW-Authenticate": {
         "description": "Lets a browser ask for the key, as a password.",

@@ -12,6 +12,9 @@ import yaml
 
 from bentos.release import POINTER
 from cli.diagnosis import Finding, compare_versions, examine
+from services.access.first_key import create_admin_key
+from services.migration import migrate
+from services.records import Records
 from tests.tiny import CONTENT
 
 
@@ -127,6 +130,26 @@ def test_a_damaged_store_of_mlflow_is_a_failure(home: Path) -> None:
 
     assert found.level == "fail"
     assert "cannot be read" in found.text
+
+
+def test_the_records_are_ok_once_an_admin_key_opens(home: Path) -> None:
+    assert "is made by the first start" in finding("records").text
+    records = Records(f"sqlite:///{home / 'records.db'}")
+    migrate(records)
+    found = finding("records")
+    assert (found.level, found.fix) == ("warn", "septet keys create NAME --role admin")
+    create_admin_key(home)
+    assert finding("records").level == "ok"
+
+
+@pytest.mark.usefixtures("home")
+def test_records_that_are_not_reached_are_a_failure_without_a_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEPTET_RECORDS_ADDRESS", "postgresql://me:hunter2@127.0.0.1:9/septet")
+    found = finding("records")
+    assert found.level == "fail"
+    assert "hunter2" not in found.text
 
 
 @pytest.mark.usefixtures("home")

@@ -114,7 +114,7 @@ def running_platform(
     home: Path,
     scratch: Path,
     models: Sequence[str] = CATALOG,
-    batching: str = "platform",
+    batching: str = "bentoml",
 ) -> Iterator[Fleet]:
     """Run the platform in one of its topologies; distributed, with bentos of these models."""
     if topology == "colocated":
@@ -128,7 +128,7 @@ def running_platform(
     configs.mkdir(exist_ok=True)
     text = (ROOT / "configs" / "platform.yaml").read_text()
     changed = text.replace("topology: colocated", "topology: distributed")
-    changed = changed.replace("batching: platform", f"batching: {batching}")
+    changed = changed.replace("batching: bentoml", f"batching: {batching}")
     assert changed != text
     (configs / "platform.yaml").write_text(changed)
     more = {

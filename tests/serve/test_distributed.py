@@ -33,7 +33,7 @@ def fleet(home: Home, scratch: Path) -> Iterator[Fleet]:
         home=home.path,
         scratch=scratch,
         models=(VICTIM, OTHER),
-        batching="bentoml",
+        batching="platform",
     ) as started:
         yield started
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
+from services.access.first_key import create_admin_key
 from tests.serve.conftest import BIN, ROOT, Home, Server, running
 
 pytestmark = pytest.mark.serve
@@ -18,66 +19,88 @@ pytestmark = pytest.mark.serve
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 TARGET = "services.platform:Platform"
 WRONG_KEY = "sep_live_000000000000_" + "0" * 49
-# So high that no limit hides what is behind it.
-NO_LIMITS = {
-    "tiers": {
+
+
+def open_wide(configs: Path) -> None:
+    """Set limits so high that none hides what is behind it."""
+    behaviour = configs / "platform.yaml"
+    content = yaml.safe_load(behaviour.read_text())
+    content["tiers"] = {
         "standard": {
             "requests_per_minute": 100_000_000,
             "rows_per_minute": 10_000_000_000,
             "burst_per_second": 1_000_000,
             "concurrent": 4096,
         }
-    },
-    "access": {"address_requests_per_minute": 100_000_000},
-}
+    }
+    content["access"]["address_requests_per_minute"] = 100_000_000
+    content["access"]["lockout"] = {"failures": 1000}
+    behaviour.write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture(scope="module")
+def home(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Give a home of its own: keys are made and revoked in it."""
+    path = tmp_path_factory.mktemp("asked") / "septet"
+    shutil.copytree(tiny_home / "releases", path / "releases")
+    return Home(path=path, key=create_admin_key(path))
 
 
 @pytest.fixture(scope="module")
 def server(home: Home, scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     configs = tmp_path_factory.mktemp("configs") / "configs"
     shutil.copytree(ROOT / "configs", configs)
-    behaviour = configs / "platform.yaml"
-    behaviour.write_text(yaml.safe_dump(yaml.safe_load(behaviour.read_text()) | NO_LIMITS))
+    open_wide(configs)
     more = {"SEPTET_CONFIGS": str(configs)}
     with running(TARGET, home=home.path, scratch=scratch, more=more) as started:
         yield started
 
 
-def hold_to_document(
-    server: Server, home: Home, folder: Path, *options: str, headers: Mapping[str, str]
-) -> None:
+def key_of(role: str, server: Server, home: Home) -> str:
+    """Give a key of a role; one that opens nothing for ``wrong``, and none for ``nobody``."""
+    known = {"admin": home.key, "wrong": WRONG_KEY, "nobody": ""}
+    if role in known:
+        return known[role]
+    grant = {"name": f"a {role}", "role": role}
+    answer = httpx.post(f"{server.url}/api/keys", json=grant, headers=home.headers)
+    key: str = answer.json()["key"]
+    return key
+
+
+def hold_to_document(server: Server, home: Home, folder: Path, *options: str, key: str) -> None:
     """Let schemathesis ask a server all that its document allows, and all that it does not."""
     document = folder / "openapi.json"
     page = httpx.get(f"{server.url}/openapi.json", headers=home.headers)
     document.write_bytes(page.content)
-    sent = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    sent = ["-H", f"X-API-Key: {key}"] if key else []
     command = [str(BIN / "schemathesis"), "--config-file", str(CONFIG), "run", str(document)]
     command += ["--url", server.url, "--no-color", "--continue-on-failure", "--no-shrink"]
-    command += ["--phases", "examples,coverage,fuzzing", *options, *sent]
+    command += [*options, *sent]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:]
     count = sum(len(operations) for operations in page.json()["paths"].values())
     assert f"Tested: {count}\n" in done.stdout
+    assert httpx.get(f"{server.url}/models", headers=home.headers).status_code == httpx.codes.OK
     log = server.log.read_text(errors="replace")
     assert "Traceback" not in log
     assert "request_failed" not in log
 
 
 @pytest.mark.timeout(240)
-def test_with_a_key_the_server_keeps_to_its_document(
-    server: Server, home: Home, tmp_path: Path
+@pytest.mark.parametrize(
+    ("role", "options"),
+    [
+        ("admin", "--phases examples,coverage,fuzzing --max-examples 10"),
+        ("viewer", "--phases examples,fuzzing --max-examples 3"),
+        ("wrong", "--phases examples,fuzzing --max-examples 2"),
+        ("nobody", "--phases examples,fuzzing --max-examples 2"),
+    ],
+)
+def test_the_server_keeps_to_its_document_whoever_asks(
+    server: Server, home: Home, tmp_path: Path, role: str, options: str
 ) -> None:
-    options = ("--max-examples", "15", "--seed", "1")
-    hold_to_document(server, home, tmp_path, *options, headers=home.headers)
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("headers", [{}, {"X-API-Key": WRONG_KEY}], ids=["without", "wrong"])
-def test_without_a_key_that_opens_the_server_keeps_to_its_document(
-    server: Server, home: Home, tmp_path: Path, headers: Mapping[str, str]
-) -> None:
-    options = ("--max-examples", "2", "--seed", "1")
-    hold_to_document(server, home, tmp_path, *options, headers=headers)
+    given = (*options.split(), "--seed", "1")
+    hold_to_document(server, home, tmp_path, *given, key=key_of(role, server, home))
 
 
 @pytest.mark.long
@@ -85,4 +108,5 @@ def test_without_a_key_that_opens_the_server_keeps_to_its_document(
 def test_in_the_long_run_the_server_keeps_to_its_document(
     server: Server, home: Home, tmp_path: Path
 ) -> None:
-    hold_to_document(server, home, tmp_path, "--max-time", "900", headers=home.headers)
+    phases = ("--phases", "examples,coverage,fuzzing")
+    hold_to_document(server, home, tmp_path, *phases, "--max-time", "900", key=home.key)

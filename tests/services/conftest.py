@@ -113,11 +113,11 @@ class Client:
             return await asking.request(method, path, **options)
 
 
-def start(home: Path, topology: str = "colocated") -> Platform:
+def start(home: Path, topology: str = "colocated", *, configs: Path = CONFIGS) -> Platform:
     """Start a platform on a home folder."""
     key = create_admin_key(home)
     runtime = Runtime(MODELS, kind_of=tiny_type)
-    settings = Settings(home=home, configs=CONFIGS)
+    settings = Settings(home=home, configs=configs, log_level="WARNING")
     bentos: dict[str, TinyBento] = {}
     if topology == "distributed":
         bentos = {model: TinyBento(model, settings, kind_of=tiny_type) for model in MODELS}

@@ -279,7 +279,8 @@ class TestDocument:
             assert {"401", "403", "429", "500", "503"} <= set(operation["responses"])
             assert operation["summary"]
         body = document["paths"]["/api/keys"]["post"]["requestBody"]["content"]
-        properties = body["application/json"]["schema"]["properties"]
+        name = body["application/json"]["schema"]["$ref"].removeprefix("#/components/schemas/")
+        properties = document["components"]["schemas"][name]["properties"]
         assert properties["role"]["enum"] == ["viewer", "analyst", "operator", "admin"]
 
 

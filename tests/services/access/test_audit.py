@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -157,6 +158,51 @@ class TestRecorder:
         assert found == ["target 2", "target 1"]
         assert recorder.dropped == 0
         assert appears(logs, "audit_written_again")
+
+    def test_it_stops_also_while_the_records_are_down_and_counts_what_is_lost(
+        self, records: Records
+    ) -> None:
+        with records.writing() as connection:
+            connection.execute(sa.text("ALTER TABLE audit RENAME TO away"))
+        with capture_logs() as logs:
+            recorder = AuditRecorder(records)
+            recorder.start()
+            recorder.record(entry(1))
+            assert appears(logs, "audit_not_written")
+            recorder.stop()
+        assert recorder.dropped >= 1
+        assert not any(thread.name == "audit" for thread in threading.enumerate())
+
+    def test_what_is_alike_within_a_minute_is_one_line_and_the_next_says_how_many(
+        self, records: Records
+    ) -> None:
+        now_s = 1000.0
+        recorder = AuditRecorder(records, monotonic=lambda: now_s)
+        for number in range(5):
+            recorder.record_seldom(entry(number), alike="a")
+            recorder.record_seldom(entry(10 + number), alike="b")
+        now_s += 60
+        recorder.record_seldom(entry(5), alike="a")
+        recorder.start()
+        recorder.stop()
+        found = [(kept.target, dict(kept.detail)) for kept in all_entries(records, Wanted())]
+        assert found == [
+            ("target 14", {"left_out": 3}),  # told at the end: four, this one among them
+            ("target 5", {"left_out": 4}),
+            ("target 10", {}),
+            ("target 0", {}),
+        ]
+
+    def test_however_many_kinds_there_are_few_are_remembered_and_none_is_lost(
+        self, records: Records
+    ) -> None:
+        recorder = AuditRecorder(records, most_waiting=10_000, monotonic=lambda: 0.0)
+        for number in range(3000):
+            recorder.record_seldom(entry(number), alike=number)
+            recorder.record_seldom(entry(number), alike=number)
+        recorder.start()
+        recorder.stop()
+        assert len(list(all_entries(records, Wanted()))) == 6000
 
 
 def appears(logs: Sequence[Mapping[str, object]], event: str) -> bool:

