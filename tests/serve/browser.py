@@ -109,6 +109,8 @@ def started(folder: Path) -> Iterator[int]:
         if process.poll() is None:
             process.kill()
             process.wait(timeout=10)
+        # It holds the address with the key in it, as any browser's history does.
+        shutil.rmtree(folder / "profile", ignore_errors=True)
 
 
 @asynccontextmanager
