@@ -7,25 +7,28 @@ machine only. Run `septet up`, or put the platform before it, for anyone else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bentos.answering import answer_rows, read_rows
-from bentos.border import JSON, Border
 from bentos.catalog import predictor_type
 from bentos.holder import Holder, Refusal
-from bentos.sheet import PATH, Sheet
+from bentos.problem import to_fast_bytes
+from bentos.sheet import Sheet
 from bentos.strict_json import read_json
+from bentos.tabular import answer_table, batch_json, form_of, read_body
 from core.logs import configure_logs
 from core.platform_config import Limits, PlatformConfig, load_platform_config
 from core.refusals import BatchTooLarge, NotReady
 from core.settings import Settings, load_settings
+from core.table import CloserLook, Form
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope
+    from starlette.types import Scope
 
     from bentos.predictor import Predictor
     from bentos.release import Release
-    from bentos.reply import Headers, Reply
+    from bentos.reply import Headers
 
 READY_PATH = "/readyz"
 # A row that the platform passes on stands within `{"rows": [...]}`: what it lets pass as a row
@@ -51,6 +54,7 @@ class Lone:
         self.model = model
         self.holder = Holder((model,), predictor_type=kind_of)
         self._limits = Limits()
+        self._formed: tuple[Release, Form | None] | None = None
         self._told: tuple[Release | None, Refusal | None, bytes] | None = None
 
     def start(self, settings: Settings | None = None) -> None:
@@ -121,10 +125,55 @@ class Lone:
         BatchTooLarge
             It has more rows than the model's config allows.
         """
+        self.read(body)
+
+    def read(self, body: bytes) -> list[object]:
+        """Give the rows of a body; raises as ``inspect`` does.
+
+        Parameters
+        ----------
+        body
+            The bytes as they were sent.
+        """
         rows = read_rows(read_json(body, max_depth=self.limits().json_depth))
         most = self.holder.champion(self.model).contract.config.serving.max_batch_rows
         if len(rows) > most:
             raise BatchTooLarge(len(rows), most)
+        return rows
+
+    def answer_body(self, body: bytes, *, explain: bool = False) -> bytes:
+        """Answer the rows of a body, a column at a time where that can be; raises as ``read``.
+
+        Parameters
+        ----------
+        body
+            The bytes as they were sent.
+        explain
+            Whether to add the reasons.
+
+        Returns
+        -------
+        bytes
+            What ``answer`` gives, as JSON; with the index of each row where that came for nothing.
+        """
+        release = self.holder.champion(self.model)
+        if not explain:
+            with suppress(CloserLook):
+                return to_fast_bytes(self._answer_table(release, body))
+        return to_fast_bytes(self.answer(self.read(body), explain=explain))
+
+    def _answer_table(self, release: Release, body: bytes) -> list[dict[str, Any]]:
+        if self._formed is None or self._formed[0] is not release:
+            self._formed = (release, form_of(release))
+        form = self._formed[1]
+        if form is None:
+            raise CloserLook
+        table = read_body(form, body)
+        if table.size > release.contract.config.serving.max_batch_rows:
+            raise CloserLook
+        answers = answer_table(release, table)
+        rows: list[dict[str, Any]] = batch_json(release, table, answers)["rows"]
+        return rows
 
     def answer(self, rows: Sequence[object], *, explain: bool = False) -> list[dict[str, Any]]:
         """Answer rows that BentoML gathered, maybe from several requests.
@@ -144,29 +193,6 @@ class Lone:
         """
         release = self.holder.champion(self.model)
         return [outcome.to_json() for outcome in answer_rows(release, rows, explain=explain)]
-
-
-class Front(Border):
-    """The border of a lone bento, which also tells the platform what is served.
-
-    Parameters
-    ----------
-    app
-        What answers the rest.
-    lone
-        What the process holds.
-    """
-
-    def __init__(self, app: ASGIApp, *, lone: Lone) -> None:
-        super().__init__(app, limits=lone.limits, admit=lone.admit, inspect=lone.inspect)
-        self._lone = lone
-
-    async def _answer(self, reply: Reply, receive: Receive) -> None:
-        """Tell what is held, or let the app answer."""
-        if reply.scope["path"] == PATH and reply.scope["method"] == "GET":
-            await reply.answer(self._lone.sheet(), media_type=JSON)
-            return
-        await super()._answer(reply, receive)
 
 
 def read_platform_config(settings: Settings) -> PlatformConfig:

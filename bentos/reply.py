@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from bentos.connection import CYCLE, write_whole
 from bentos.problem import MEDIA_TYPE, HeaderList, from_status, render
 from core.errors import SeptetError
+from core.overload import RateLimited
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope, Send
@@ -171,6 +172,8 @@ class Reply:
     async def _problem(self, error: SeptetError, *, status: int) -> None:
         code, headers, body = render(error, instance=self.request_id.decode(), status=status)
         self.notes["code"] = type(error).__name__ if code == error.status else f"Http{code}"
+        if isinstance(error, RateLimited):
+            self.notes["limit"] = error.limit_name
         await self._whole(code, self._dress(headers), body)
 
     async def _whole(self, status: int, headers: HeaderList, body: bytes) -> None:

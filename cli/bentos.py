@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bentos.catalog import CATALOG
 from cli.programs import BENTO_HOST
+from core.errors import ConfigError
 from core.platform_config import load_platform_config
+
+FIRST_PORT, LAST_PORT = 8811, 9811
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -45,15 +48,31 @@ def placed(settings: Settings) -> tuple[Settings, dict[str, int]]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on.
+    """Find ports that nobody listens on, from ``FIRST_PORT`` upwards.
+
+    They lie below the range from which systems give ports to outgoing connections: one of those
+    could not be listened on when its bento comes to it, seconds later.
 
     Parameters
     ----------
     count
-        How many; all of them are held until the last is found, so that none comes twice.
+        How many.
+
+    Raises
+    ------
+    ConfigError
+        There are not so many.
     """
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((BENTO_HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    found: list[int] = []
+    for port in range(FIRST_PORT, LAST_PORT):
+        if len(found) == count:
+            break
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((BENTO_HOST, port))
+            found.append(port)
+    if len(found) < count:
+        raise ConfigError(
+            f"No {count} ports from {FIRST_PORT} to {LAST_PORT} are free for the bentos; stop what "
+            "listens there, or start the bentos yourself and name them in SEPTET_BENTOS"
+        )
+    return found

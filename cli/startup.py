@@ -159,6 +159,7 @@ class Startup:
 
     def _check_configs(self) -> PlatformConfig:
         """Refuse now what a training or the platform would stumble over later."""
+        self.settings.shared_limits()
         for model in CATALOG:
             load_model_config(self.settings.model_config_path(model))
         # Here, because the platform that is starting meanwhile takes notice of it by itself.

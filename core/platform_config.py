@@ -41,6 +41,11 @@ class Processes(_Frozen):
         default="colocated",
         description="In the platform's own process, or each in a bento of its own (SEPTET_BENTOS).",
     )
+    batching: Literal["platform", "bentoml"] = Field(
+        default="bentoml",
+        description="Who gathers single rows on their way: BentoML's queue in each bento, after "
+        "this platform; or this platform alone, which is sooner for one platform.",
+    )
 
 
 class Tier(_Frozen):

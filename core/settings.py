@@ -38,10 +38,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the platform listens on.")
     port: int = Field(default=8800, ge=1, le=65535, description="Port of the platform.")
     workers: int = Field(default=1, ge=1, le=64, description="Serving processes of the platform.")
-    limits_address: str | None = Field(
+    limits_address: SecretStr | None = Field(
         default=None,
-        pattern=r"^rediss?://",
-        description="Redis that counts the limits of several processes; memory when unset.",
+        description="Redis that counts the limits of several processes; memory when unset. It may "
+        "hold a password, so it is never printed.",
     )
     traces_address: str | None = Field(
         default=None,
@@ -83,6 +83,26 @@ class Settings(BaseSettings):
         """Address of the records, the embedded SQLite by default; it may hold a password."""
         given = self.records_address
         return given.get_secret_value() if given else f"sqlite:///{self.home / 'records.db'}"
+
+    def shared_limits(self) -> str | None:
+        """Give the address of the store that counts limits for all processes; nothing for one.
+
+        Raises
+        ------
+        ConfigError
+            Several processes would each count for themselves, or the address is none of Redis.
+        """
+        if self.limits_address is None:
+            if self.workers > 1:
+                raise ConfigError(
+                    f"SEPTET_WORKERS={self.workers}, and each process would count the limits for "
+                    "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
+                )
+            return None
+        address = self.limits_address.get_secret_value()
+        if not address.startswith(("redis://", "rediss://")):
+            raise ConfigError("SEPTET_LIMITS_ADDRESS is no address like redis://host:6379/0")
+        return address
 
     def bento_addresses(self, models: Sequence[str]) -> dict[str, str]:
         """Give where each model's bento answers.

@@ -28,6 +28,7 @@ _NONE = type(None)
 _TIMES: TypeAdapter[list[datetime | None]] = TypeAdapter(list[Time | None])
 _COLONS = methodcaller("count", ":")
 _LARGEST_INTEGER = 2**53
+_LEAST_NAMES = 2
 
 
 Cells = Sequence[Any] | npt.NDArray[np.float64]
@@ -110,9 +111,9 @@ class Form:
         if len(plain) != len(rows):
             raise CloserLook
         names = tuple(plain[0])
-        # As many members, and all of the first row's names among them: the same names. For one
-        # name alone itemgetter gives no tuple.
-        if set(map(len, plain)) != {len(names)} or len(names) == 1:
+        # As many members, and all of the first row's names among them: the same names. For no
+        # name, or one alone, itemgetter gives no tuple.
+        if set(map(len, plain)) != {len(names)} or len(names) < _LEAST_NAMES:
             raise CloserLook
         try:
             cells = list(zip(*map(itemgetter(*names), plain), strict=True))
@@ -200,9 +201,11 @@ def check_numbers(numbers: npt.NDArray[np.float64], feature: Feature, *, nulls: 
     CloserLook
         One is outside.
     """
-    most = _LARGEST_INTEGER if feature.type == "integer" else sys.float_info.max
-    low = -most if feature.minimum is None else feature.minimum
-    high = most if feature.maximum is None else feature.maximum
+    low = -sys.float_info.max if feature.minimum is None else feature.minimum
+    high = sys.float_info.max if feature.maximum is None else feature.maximum
+    if feature.type == "integer":
+        # From here on a float no longer tells one integer from the next.
+        low, high = max(low, 1 - _LARGEST_INTEGER), min(high, _LARGEST_INTEGER - 1)
     # NaN passes no comparison: where nulls are, only the rest is looked at.
     if low <= numbers.min() and numbers.max() <= high:
         return

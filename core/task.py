@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -16,6 +17,8 @@ _YEAR = 4
 
 def _time_text(value: object) -> object:
     """Refuse what pydantic would read as seconds since 1970: numbers, and texts of digits."""
+    if isinstance(value, datetime):
+        return value
     if not isinstance(value, str):
         raise ValueError("not a text")  # noqa: TRY004 - pydantic turns only this into a fault
     if value[_YEAR : _YEAR + 1] != "-":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 READY_PATH = "/readyz"
 PLACE = "septet.place"
+_LIMITED = frozenset({429, 503})
 
 
 class Gate(Border):
@@ -142,13 +143,17 @@ class Gate(Border):
         place: Place | None = scope.get(PLACE)
         open_path = scope["path"] if scope["path"] in OPEN_PATHS else ""
         route = place.template if place is not None else open_path
+        tier = self._runtime.limiter.tier_of(caller) if caller is not None else ""
         self._runtime.metrics.exchanged(
             route=route or "unmatched",
             method=scope["method"],
             status=reply.status,
-            tier=self._runtime.limiter.tier_of(caller) if caller is not None else "",
+            tier=tier,
             seconds=time.perf_counter() - reply.started_s,
         )
+        if reply.status in _LIMITED and "code" in reply.notes:
+            limit = reply.notes.get("limit", reply.notes["code"])
+            self._runtime.metrics.limited(str(limit), tier)
         if open_path and reply.status == 200:  # noqa: PLR2004 - probes that pass tell nothing
             return
         if place is not None and place.model is not None:

@@ -85,7 +85,7 @@ class Metrics:
         self.audit_dropped = self._gauge(
             "septet_audit_dropped", "Entries of the audit that were lost since the start."
         )
-        self.lines_dropped = self._counter(
+        self.lines_dropped = self._gauge(
             "septet_access_log_dropped", "Lines of the access log that were lost."
         )
         # Counted in plain numbers first: files are written twice a second, not per request.

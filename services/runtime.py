@@ -11,7 +11,6 @@ from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
-from core.errors import ConfigError
 from core.logs import configure_logs, get_logger
 from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
@@ -28,6 +27,7 @@ from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.crew import Crew
 from services.predictions.desk import Desk
+from services.predictions.means import Means
 from services.predictions.remote_desk import RemoteDesk
 from services.records import Records
 from services.releases.champions import Champions
@@ -141,6 +141,7 @@ class Runtime:
         """Give all counts in Prometheus' text form."""
         self.metrics.records_stale.set(self.keys.is_stale)
         self.metrics.audit_dropped.set(self.audit.dropped)
+        self.metrics.lines_dropped.set(self.access_log.lines.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -236,18 +237,13 @@ class Runtime:
         ConfigError
             Several processes would each count for themselves.
         """
-        local = LocalStore(WindowStorage())
-        if settings.limits_address is not None:
+        local, address = LocalStore(WindowStorage()), settings.shared_limits()
+        if address is not None:
             return SharedStore(
-                settings.limits_address,
+                address,
                 local=local,
                 processes=settings.workers,
                 alarm=self.metrics.limiter_degraded.set,
-            )
-        if settings.workers > 1:
-            raise ConfigError(
-                f"SEPTET_WORKERS={settings.workers}, and each process would count the limits for "
-                "itself. Set SEPTET_LIMITS_ADDRESS=redis://host:6379/0, or SEPTET_WORKERS=1"
             )
         return local
 
@@ -280,11 +276,21 @@ class Runtime:
     def _open_desks(self, settings: Settings) -> dict[str, Desk] | dict[str, RemoteDesk]:
         """Find who holds the models, follow their champions, and give what answers for each."""
         models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
+        depth = self.platform.limits.json_depth
+        means = Means(self.metrics, self.limiter, self.crew, depth)
         if self.platform.serving.topology == "colocated":
             self.holder.start(settings.releases, poll_seconds=poll_seconds)
-            return {model: Desk(model, self) for model in models}
+            return {model: Desk(model, self.holder, means) for model in models}
         addresses = settings.bento_addresses(models)
-        self._bentos = Bentos(addresses, kind_of=self._kind_of, limits=self.platform.limits)
+        self._bentos = Bentos(
+            addresses,
+            kind_of=self._kind_of,
+            limits=self.platform.limits,
+            is_queued=self.platform.serving.batching == "bentoml",
+        )
         self.champions = self._bentos.holder
         self._bentos.holder.start(poll_seconds=poll_seconds)
-        return {model: RemoteDesk(hop, self) for model, hop in self._bentos.hops.items()}
+        return {
+            model: RemoteDesk(hop, self.champions, means)
+            for model, hop in self._bentos.hops.items()
+        }

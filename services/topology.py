@@ -24,6 +24,8 @@ class Bentos:
         Gives the predictor class of a model.
     limits
         Of a request.
+    is_queued
+        Whether BentoML's own queue gathers rows too.
     """
 
     def __init__(
@@ -32,10 +34,13 @@ class Bentos:
         *,
         kind_of: Callable[[str], type[Predictor]],
         limits: Limits,
+        is_queued: bool,
     ) -> None:
         self.holder = RemoteHolder(addresses, predictor_type=kind_of)
         self.lines = Lines()
         self.hops = {
-            model: Hop(model, address, self.lines, body_bytes=limits.body_bytes)
+            model: Hop(
+                model, address, self.lines, body_bytes=limits.body_bytes, is_queued=is_queued
+            )
             for model, address in addresses.items()
         }

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -12,11 +13,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bentos.catalog import CATALOG, predictor_type
 from core.config import ModelConfig, SampleSource, load_model_config
+from tests.secret_search import secrets_in
 
 ROOT = Path(__file__).parents[1]
+# A busy machine is slow and not wrong: no example is timed. A failure prints what repeats it.
+settings.register_profile(
+    "septet", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("septet")
 TINY_CLIENTS, TINY_MONTHS = 400, 36
 # Enough to learn something from so few clients, in a fraction of the time.
 TINY_OPTIONS: dict[str, dict[str, bool | int]] = {
@@ -124,3 +132,15 @@ def _train_all(home: Path) -> None:
         registry, folder=home / "releases", models=CATALOG, predictor_type=predictor_type
     )
     assert sorted(watcher.step()) == sorted(CATALOG)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Search all that the tests left behind for keys in clear: one of them fails the run."""
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    folder = getattr(factory, "_basetemp", None)
+    if folder is None or hasattr(session.config, "workerinput"):
+        # The folders of the worker processes lie in the one of the process that started them.
+        return
+    for path, key in secrets_in(folder):
+        sys.stderr.write(f"\na key in clear: {key}... in {path}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

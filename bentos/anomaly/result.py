@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -44,8 +44,29 @@ class JudgedPoint(_Frozen):
     is_anomaly: bool = Field(description="Whether the p-value is at most the false-alarm rate.")
 
 
+_EXAMPLE: dict[str, Any] = {
+    "score": 0.81,
+    "p_value": 0.0004,
+    "is_anomaly": True,
+    "false_alarm_rate": 0.01,
+    "unusual_features": [
+        {
+            "feature": "hours",
+            "value": 31.0,
+            "usual_low": 2.5,
+            "usual_high": 12.0,
+            "usual_levels": None,
+            "contribution": 6.2,
+        }
+    ],
+    "points": None,
+}
+
+
 class AnomalyResult(_Frozen):
     """How unusual a record is; of a window, how unusual its most unusual judged point is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     score: float = Field(ge=0, le=1, description="High for unusual; rises with the evidence.")
     p_value: float = Field(

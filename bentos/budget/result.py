@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,8 +55,50 @@ class ChannelCurve(_Frozen):
     points: list[CurvePoint] = Field(description="In order of the amount.")
 
 
+_EXAMPLE: dict[str, Any] = {
+    "channels": [
+        {
+            "channel": "search_amount",
+            "amount": 580.0,
+            "expected_return_amount": 1283.6,
+            "low_amount": 962.1,
+            "high_amount": 1640.2,
+            "marginal_return_ratio": 1.735,
+            "current_amount": 900.0,
+            "is_identified": True,
+            "reason": None,
+            "binding": None,
+        },
+        {
+            "channel": "events_amount",
+            "amount": 920.0,
+            "expected_return_amount": 2486.7,
+            "low_amount": 1758.9,
+            "high_amount": 3310.4,
+            "marginal_return_ratio": 1.735,
+            "current_amount": 600.0,
+            "is_identified": True,
+            "reason": None,
+            "binding": None,
+        },
+    ],
+    "total_amount": 1500.0,
+    "expected_return_amount": 3770.3,
+    "low_amount": 2721.0,
+    "high_amount": 4950.6,
+    "uplift_amount": 214.9,
+    "uplift_low_amount": 36.2,
+    "uplift_high_amount": 421.7,
+    "optimality_gap_ratio": 0.0001,
+    "curves": None,
+    "notes": [],
+}
+
+
 class BudgetResult(_Frozen):
     """A split of the budget, beside today's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     channels: list[ChannelShare] = Field(description="One a channel, in the order of the config.")
     total_amount: float = Field(

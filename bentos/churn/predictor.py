@@ -18,10 +18,15 @@ _MOST_LOG_ODDS = 500.0
 _BANDS = np.array(["low", "medium", "high"])
 
 
+_EXAMPLE: dict[str, Any] = {"probability": 0.07, "risk_band": "low"}
+
+
 class ChurnResult(BaseModel):
     """What the model says of one client."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [_EXAMPLE]}
+    )
 
     probability: float = Field(
         ge=0, le=1, description="Probability that the client leaves within the horizon, 0 to 1."

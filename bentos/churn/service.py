@@ -6,8 +6,9 @@ from typing import Any
 
 import bentoml
 
+from bentos.front import Front
 from bentos.fronted import Fronted
-from bentos.lone import Front, Lone
+from bentos.lone import Lone
 from bentos.serving_options import MAX_BATCH_SIZE, MAX_LATENCY_MS, service_options
 
 LONE = Lone("churn")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -36,8 +36,36 @@ class Step(_Frozen):
     components: Components = Field(description="What the value is made of.")
 
 
+_EXAMPLE: dict[str, Any] = {
+    "method": "ets_harmonic",
+    "is_new_series": False,
+    "fallback_reason": None,
+    "interval_level": 0.9,
+    "season_steps": 12,
+    "cross_validated_error": 0.88,
+    "steps": [
+        {
+            "time": "2026-01-01T00:00:00+00:00",
+            "value": 694.36,
+            "low": 629.93,
+            "high": 758.79,
+            "components": {"trend": 712.74, "season": -18.38, "holidays": 0.0, "regressors": 0.0},
+        },
+        {
+            "time": "2026-02-01T00:00:00+00:00",
+            "value": 688.74,
+            "low": 620.15,
+            "high": 757.33,
+            "components": {"trend": 712.74, "season": -24.0, "holidays": 0.0, "regressors": 0.0},
+        },
+    ],
+}
+
+
 class DemandResult(_Frozen):
     """A forecast of one series."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     method: Method = Field(description="What forecasts this series, chosen by cross-validation.")
     is_new_series: bool = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,10 +30,41 @@ class CurvePoint(BaseModel):
     profit_amount: float = Field(description="(Price - cost) x response.")
 
 
+_EXAMPLE: dict[str, Any] = {
+    "recommended_price_amount": 54060.91,
+    "win_probability": 0.294,
+    "win_probability_low": 0.21,
+    "win_probability_high": 0.394,
+    "expected_volume": None,
+    "expected_volume_low": None,
+    "expected_volume_high": None,
+    "revenue_amount": 15891.71,
+    "revenue_low_amount": 11376.18,
+    "revenue_high_amount": 21304.98,
+    "profit_amount": 7954.81,
+    "profit_low_amount": 5694.5,
+    "profit_high_amount": 10664.49,
+    "current_profit_amount": 6368.89,
+    "profit_uplift_amount": 1585.92,
+    "profit_uplift_low_amount": -737.16,
+    "profit_uplift_high_amount": 3909.0,
+    "profit_uplift_ratio": 0.249,
+    "elasticity_ratio": -1.998,
+    "elasticity_low_ratio": -3.589,
+    "elasticity_high_ratio": -1.112,
+    "binding_limit": None,
+    "is_price_variation_enough": True,
+    "level": 0.9,
+    "curve": None,
+}
+
+
 class PricingResult(BaseModel):
     """The price that serves the objective best within the limits, and what it brings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [_EXAMPLE]}
+    )
 
     recommended_price_amount: float = Field(description="The price, in the unit of the price.")
     win_probability: float | None = Field(

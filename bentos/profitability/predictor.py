@@ -30,10 +30,21 @@ RULE = "rule.json"
 HISTORY = "history.npz"
 
 
+_EXAMPLE: dict[str, Any] = {
+    "profit_amount": 42619.21,
+    "low_amount": 23699.04,
+    "high_amount": 60173.3,
+    "margin_ratio": 0.405,
+    "level": 0.9,
+}
+
+
 class ProfitabilityResult(BaseModel):
     """The profit that a row will bring."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [_EXAMPLE]}
+    )
 
     profit_amount: float = Field(description="Expected profit, in the target's currency.")
     low_amount: float = Field(description="Lower end of the interval, in the same currency.")

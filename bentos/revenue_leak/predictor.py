@@ -20,10 +20,20 @@ from core.encoding import Columns, FloatArray
 BLOCK_ROWS = 65_536
 
 
+_EXAMPLE: dict[str, Any] = {
+    "probability": 0.82,
+    "expected_missing_amount": 254.2,
+    "fair_bill_amount": 3900.1,
+    "gap_amount": 310.0,
+}
+
+
 class LeakResult(BaseModel):
     """What is said of one billing record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [_EXAMPLE]}
+    )
 
     probability: float = Field(
         ge=0, le=1, description="Probability that the record is under-billed, a ratio from 0 to 1."

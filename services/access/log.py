@@ -113,8 +113,9 @@ class AccessLog:
         seconds = time.perf_counter() - reply.started_s
         if not route:
             path = _KEY.sub("sep_live_***", reply.scope["path"])[:_SHOWN_PATH]
-            # What is no text cannot be written as JSON.
-            reply.notes["path"] = path.encode("utf-8", "replace").decode()
+            # A reader may take more than a line feed for the end of a line, and a terminal obeys.
+            plain = (sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in path)
+            reply.notes["path"] = "".join(plain)
         line = {
             "event": "request",
             "level": "info",

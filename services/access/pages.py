@@ -25,11 +25,15 @@ class KeyPage(_Page):
     """What is known of a key; never its text."""
 
     id: str = Field(description="Public id: the part of the key after `sep_live_`.")
-    name: str = Field(description="What the key is for.")
+    name: str = Field(description="What the key is for.", examples=["nightly report"])
     role: str = Field(description="viewer, analyst, operator or admin.")
     tier: str = Field(description="Name of its limits in platform.yaml.")
-    models: list[str] | None = Field(description="The models it may ask; null means all.")
-    networks: list[str] = Field(description="The networks it may come from; none means all.")
+    models: list[str] | None = Field(
+        description="The models it may ask; null means all.", examples=[["churn"]]
+    )
+    networks: list[str] = Field(
+        description="The networks it may come from; none means all.", examples=[["192.0.2.0/24"]]
+    )
     state: Literal["active", "expired", "revoked"] = Field(description="Whether it opens.")
     expires_at: datetime | None = Field(description="When it stops to open; null means never.")
     created_at: datetime = Field(description="When it was made, UTC.")

@@ -13,6 +13,58 @@ _TEXTS = {
     "uuid": "01a208e3-aa18-7595-b18e-361f686aad6c",
 }
 
+# Fields bear the same meaning wherever they bear the same name.
+_BY_NAME: Mapping[str, object] = {
+    "action": "key.created",
+    "actor": "nightly report",
+    "address": "192.0.2.7",
+    "as_of": "as_of",
+    "column": "churned",
+    "created_by": "cli:admin",
+    "data": "clients.csv",
+    "description": "Probability that a client leaves within the next quarter.",
+    "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "entities": 2_000,
+    "entity": "client_id",
+    "first": "2023-01-01",
+    "id": "4fQ7hYb2LkTz",
+    "key_id": "4fQ7hYb2LkTz",
+    "last": "2025-10-01",
+    "latency_ms": 0.4,
+    "left_out": 0,
+    "manifest_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    "maximum": 1200.0,
+    "max_batch_rows": 1_000,
+    "minimum": 0.0,
+    "model": "churn",
+    "name": "tenure_months",
+    "next": None,
+    "outcome": "done",
+    "path": "/api/churn",
+    "ranks_by": "probability",
+    "reason": "'encoder.json' is not the one that was written",
+    "refused": None,
+    "request_id": "01a208e3-aa18-7595-b18e-361f686aad6c",
+    "revoked_at": None,
+    "role": "analyst",
+    "rotated_at": None,
+    "retiring_until": None,
+    "expires_at": None,
+    "rows_calibration": 3_000,
+    "rows_test": 4_000,
+    "rows_train": 13_000,
+    "run_id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "seed": 7,
+    "source": "clients.csv",
+    "target": "4fQ7hYb2LkTz",
+    "template_csv": "client_id,tenure_months\nexample-1,18\n",
+    "tier": "standard",
+    "title": "Client churn",
+    "type": "integer",
+    "unit": "months",
+    "version": "3",
+}
+
 
 def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Any:
     """Make an example that a schema accepts.
@@ -63,7 +115,7 @@ def _of_type(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Any:
 def _object(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Json:
     needed = set(schema.get("required", ()))
     found = {
-        name: example_of(inner, schemas)
+        name: _named(name, inner, schemas)
         for name, inner in schema.get("properties", {}).items()
         if name in needed
     }
@@ -71,6 +123,16 @@ def _object(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Json:
     if isinstance(rest, dict) and not found:
         found["name"] = example_of(rest, schemas)
     return found
+
+
+def _named(name: str, schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Any:
+    """Give what is usual under a name, where the schema takes it and brings nothing itself."""
+    if name not in _BY_NAME or {"examples", "enum", "const", "$ref"} & schema.keys():
+        return example_of(schema, schemas)
+    value = _BY_NAME[name]
+    kinds = {kind.get("type") for kind in schema.get("anyOf", [schema])}
+    fits = {type(None): {"null"}, str: {"string"}, int: {"integer", "number"}, float: {"number"}}
+    return value if kinds & fits[type(value)] else example_of(schema, schemas)
 
 
 def _number(schema: Mapping[str, Any], *, whole: bool) -> float | int:

@@ -22,13 +22,12 @@ from services.predictions.batch import batch_answer, read_explain
 from services.predictions.gathering import Flight, Tick
 
 if TYPE_CHECKING:
+    from bentos.holder import Holder
     from bentos.release import Release
     from bentos.reply import Headers, Reply
     from core.contract import Row
     from services.access.caller import Caller
-    from services.access.limits import Limiter
-    from services.metrics import Metrics
-    from services.runtime import Runtime
+    from services.predictions.means import Means
 
 
 # A body up to this size is read sooner than handed to a thread and back.
@@ -42,16 +41,19 @@ class Desk:
     ----------
     model
         Its name.
-    runtime
-        What the process holds.
+    holder
+        Has its champion.
+    means
+        What all desks work with.
     """
 
-    def __init__(self, model: str, runtime: Runtime) -> None:
+    def __init__(self, model: str, holder: Holder, means: Means) -> None:
         self.model = model
-        self._runtime = runtime
-        self._metrics: Metrics = runtime.metrics
-        self._limiter: Limiter = runtime.limiter
-        self._depth = runtime.platform.limits.json_depth
+        self._holder = holder
+        self._metrics = means.metrics
+        self._limiter = means.limiter
+        self._crew = means.crew
+        self._depth = means.json_depth
         observe = self._metrics.computed
         self._tick = Tick(observe)
         self._slow = Flight(partial(_in_thread, explain=False), observe)
@@ -67,7 +69,7 @@ class Desk:
     async def row(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer one row."""
         explain = read_explain(reply.scope["query_string"])
-        release = self._runtime.holder.champion(self.model)
+        release = self._holder.champion(self.model)
         wait = self._limiter.take_rows(caller, 1)
         if wait is not None:
             await wait
@@ -84,12 +86,11 @@ class Desk:
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer a batch, each row on its own."""
         explain = read_explain(reply.scope["query_string"])
-        release = self._runtime.holder.champion(self.model)
+        release = self._holder.champion(self.model)
         kind = body_kind(reply.headers)
         read = partial(self._read, release, body, kind, explain=explain)
-        crew = self._runtime.crew
         large = len(body) > AT_ONCE_BYTES
-        batch = await crew.run(caller.key_id, read) if large else read()
+        batch = await self._crew.run(caller.key_id, read) if large else read()
         size = batch.size if isinstance(batch, Table) else len(batch)
         most = release.contract.config.serving.max_batch_rows
         if size > most:
@@ -100,7 +101,7 @@ class Desk:
         reply.notes["version"], reply.notes["rows"] = release.version, size
         wanted = answer_kind(reply.headers, kind)
         answer = partial(_answer_batch, release, batch, wanted, explain=explain)
-        refused, content = await crew.run(caller.key_id, answer)
+        refused, content = await self._crew.run(caller.key_id, answer)
         self._metrics.answered(self.model, release.version, size - refused)
         self._metrics.refused(self.model, release.version, refused)
         await reply.answer(content, media_type=wanted)
@@ -113,7 +114,7 @@ class Desk:
         ModelUnhealthy
             It does not, or not as it may.
         """
-        release = self._runtime.holder.champion(self.model)
+        release = self._holder.champion(self.model)
         return release.version, await asyncio.to_thread(check_health, release)
 
     def _read(

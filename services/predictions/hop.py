@@ -17,6 +17,7 @@ import orjson
 
 from bentos.answering import Outcome
 from bentos.border import DEADLINE_SECONDS
+from bentos.front import GATHERED
 from core.errors import SeptetError
 from core.overload import Overloaded
 from core.refusals import DeadlinePassed, ModelUnreachable
@@ -32,7 +33,6 @@ HOP_SECONDS = DEADLINE_SECONDS - 5.0
 IDLE_SECONDS = 4.0
 MOST_CONNECTIONS = 32
 _OK = 200
-_HEADERS = {"Content-Type": "application/json"}
 _AROUND = (b'{"rows":[', b"]}")
 
 
@@ -84,13 +84,20 @@ class Hop:
         The connections.
     body_bytes
         Most bytes of a body.
+    is_queued
+        Whether BentoML's own queue is to gather the rows once more, with those of other platforms.
     """
 
-    def __init__(self, model: str, address: str, lines: Lines, *, body_bytes: int) -> None:
+    def __init__(
+        self, model: str, address: str, lines: Lines, *, body_bytes: int, is_queued: bool = False
+    ) -> None:
         self.model = model
         self.address = address
         self._lines = lines
         self._body_bytes = body_bytes
+        self._headers = {"Content-Type": "application/json"}
+        if not is_queued:
+            self._headers[GATHERED.decode()] = "1"
 
     async def rows(
         self, release: ReleaseFacts, rows: Sequence[bytes], *, explain: bool
@@ -145,9 +152,9 @@ class Hop:
         SeptetError
             What the bento refused the batch for.
         """
-        headers = _HEADERS
+        headers = self._headers
         if request_id is not None:
-            headers = {**_HEADERS, "X-Request-Id": request_id.decode("latin-1")}
+            headers = {**headers, "X-Request-Id": request_id.decode("latin-1")}
         try:
             async with asyncio.timeout(HOP_SECONDS):
                 status, content = await self._post(body, explain=explain, headers=headers)

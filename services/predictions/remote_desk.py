@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from bentos.reply import Reply
     from services.access.caller import Caller
     from services.predictions.hop import Hop
-    from services.runtime import Runtime
+    from services.predictions.means import Means
+    from services.releases.champions import Champions
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,20 @@ class RemoteDesk:
     ----------
     hop
         Asks the bento.
-    runtime
-        What the process holds.
+    champions
+        What is known of the champions.
+    means
+        What all desks work with.
     """
 
-    def __init__(self, hop: Hop, runtime: Runtime) -> None:
+    def __init__(self, hop: Hop, champions: Champions, means: Means) -> None:
         self.model = hop.model
         self._hop = hop
-        self._runtime = runtime
-        self._metrics = runtime.metrics
-        self._limiter = runtime.limiter
-        self._depth = runtime.platform.limits.json_depth
+        self._champions = champions
+        self._metrics = means.metrics
+        self._limiter = means.limiter
+        self._crew = means.crew
+        self._depth = means.json_depth
         observe = self._metrics.computed
         self._answers: Flight[ReleaseFacts, bytes] = Flight(
             partial(hop.rows, explain=False), observe
@@ -85,7 +88,7 @@ class RemoteDesk:
     async def row(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer one row."""
         explain = read_explain(reply.scope["query_string"])
-        release = self._runtime.champions.champion(self.model)
+        release = self._champions.champion(self.model)
         wait = self._limiter.take_rows(caller, 1)
         if wait is not None:
             await wait
@@ -98,12 +101,11 @@ class RemoteDesk:
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer a batch, each row on its own."""
         explain = read_explain(reply.scope["query_string"])
-        release = self._runtime.champions.champion(self.model)
+        release = self._champions.champion(self.model)
         kind = body_kind(reply.headers)
-        if kind != JSON or len(body) > AT_ONCE_BYTES:
-            batch = await asyncio.to_thread(self._read, release, body, kind)
-        else:
-            batch = self._read(release, body, kind)
+        read = partial(self._read, release, body, kind)
+        large = kind != JSON or len(body) > AT_ONCE_BYTES
+        batch = await self._crew.run(caller.key_id, read) if large else read()
         most = release.contract.config.serving.max_batch_rows
         if batch.size > most:
             raise BatchTooLarge(batch.size, most)
@@ -118,7 +120,8 @@ class RemoteDesk:
             outcomes = await self._ask(release, batch, explain=explain)
         wanted = answer_kind(reply.headers, kind)
         told = _told(release, outcomes)
-        refused, content = await asyncio.to_thread(_put_together, told, outcomes, wanted)
+        put_together = partial(_put_together, told, outcomes, wanted)
+        refused, content = await self._crew.run(caller.key_id, put_together)
         reply.notes["version"], reply.notes["rows"] = told.version, batch.size
         self._metrics.answered(self.model, told.version, batch.size - refused)
         self._metrics.refused(self.model, told.version, refused)
@@ -134,7 +137,7 @@ class RemoteDesk:
         ModelUnhealthy
             It answers, but not as it may.
         """
-        release = self._runtime.champions.champion(self.model)
+        release = self._champions.champion(self.model)
         row = to_bytes({"rows": [release.contract.example()]})
         [outcome] = await self._hop.batch(row, 1, explain=False)
         if outcome.answer is None:

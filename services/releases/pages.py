@@ -48,16 +48,20 @@ class FeaturePage(_Page):
 
     name: str = Field(description="Name of the field in a row.")
     type: str = Field(description="number, integer, boolean or category.")
-    description: str = Field(description="What it is.")
+    description: str = Field(description="What it is.", examples=["months served so far"])
     unit: str | None = Field(description="Unit of a number.")
     minimum: float | None = Field(description="Least value accepted.")
     maximum: float | None = Field(description="Largest value accepted.")
     categories: list[str] | None = Field(
-        description="Levels accepted; null when any text is, or for another type."
+        description="Levels accepted; null when any text is, or for another type.", examples=[None]
     )
-    nullable: bool = Field(description="Whether null, or leaving it out, is accepted.")
-    history_only: bool = Field(description="Whether only the training table has it.")
-    example: Scalar | None = Field(description="A value that is accepted.")
+    nullable: bool = Field(
+        description="Whether null, or leaving it out, is accepted.", examples=[False]
+    )
+    history_only: bool = Field(
+        description="Whether only the training table has it.", examples=[False]
+    )
+    example: Scalar | None = Field(description="A value that is accepted.", examples=[18])
 
 
 class InfoPage(_Page):
@@ -73,9 +77,12 @@ class InfoPage(_Page):
     trained_on: DataFacts = Field(description="The table, its digest, and how it was parted.")
     seed: int = Field(description="Seed of the training.")
     metrics: dict[str, float] = Field(
-        description="Measured on held-out rows; *_score up is better, *_error down is better."
+        description="Measured on held-out rows; *_score up is better, *_error down is better.",
+        examples=[{"auc_score": 0.81, "log_loss_error": 0.33}],
     )
-    versions: dict[str, str] = Field(description="Versions of the libraries that trained it.")
+    versions: dict[str, str] = Field(
+        description="Versions of the libraries that trained it.", examples=[{"lightgbm": "4.6.0"}]
+    )
     manifest_sha256: str = Field(description="Stands for every byte of the artifact.")
     entity: str = Field(description="Field that names whom a row is about; echoed.")
     as_of: str | None = Field(description="Field that says as of when a row holds; echoed.")
@@ -94,7 +101,9 @@ class HealthPage(_Page):
     version: str = Field(description="Version that answers.")
     healthy: bool = Field(description="Always true; an unhealthy model answers with a problem.")
     latency_ms: float = Field(description="Milliseconds the prediction took.")
-    result: dict[str, object] = Field(description="What was predicted.")
+    result: dict[str, object] = Field(
+        description="What was predicted.", examples=[{"probability": 0.07, "risk_band": "low"}]
+    )
     refused: RefusedPage | None = Field(description="The last release that was not taken.")
 
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from bentos.release import ReleaseFacts
 
 LOOK_SECONDS = 2.0
-# A bento that is busy may be late with its sheet; one that was late so often is not there.
-MOST_LATE = 3
+# A bento that is busy, or whose worker is being started again, may be late with its sheet; one
+# that was late for as long as a hop may take is not there.
+MOST_LATE = 5
 _OK = 200
 
 
@@ -153,7 +154,7 @@ class RemoteHolder:
     def _look(self, model: str) -> None:
         """Ask one bento for its sheet, and take what it tells."""
         try:
-            body = self._ask(model)
+            body = self._ask_again(model)
             if body == self._bodies.get(model):
                 self._set(model, replace(self._known[model], fault=None, late=0))
                 return
@@ -185,6 +186,13 @@ class RemoteHolder:
         if facts is not None:
             self._log.info("release_seen", model=model, version=facts.version)
         return Known(release=facts, refusal=sheet.refusal())
+
+    def _ask_again(self, model: str) -> bytes:
+        """Ask, once more when the connection is dropped: a new worker may take the next one."""
+        try:
+            return self._ask(model)
+        except ConnectionResetError:
+            return self._ask(model)
 
     def _ask(self, model: str) -> bytes:
         parts = urlsplit(self._addresses[model])

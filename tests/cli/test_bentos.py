@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,15 @@ def test_a_wrong_address_is_said_before_anything_starts(tmp_path: Path) -> None:
         placed(given)
 
 
-def test_free_ports_are_all_different() -> None:
-    found = free_ports(50)
-    assert len(set(found)) == 50
+def test_a_port_that_is_taken_is_passed_over() -> None:
+    first, second = free_ports(2)
+    with socket.create_server(("127.0.0.1", first)):
+        assert free_ports(1)[0] == second
+
+
+def test_without_enough_ports_it_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="name them in SEPTET_BENTOS"):
+        free_ports(2000)
 
 
 @pytest.mark.serve

@@ -36,7 +36,7 @@ class Up:
     def __init__(self, home: Path, *options: str, ports: tuple[int, int]) -> None:
         self.home = home
         self.ports = ports
-        self.printed = home.parent / f"printed-{time.monotonic_ns()}.txt"
+        self.printed = home.parent / f"shown-{time.monotonic_ns()}.txt"
         variables = {
             "SEPTET_HOME": str(home),
             "SEPTET_PORT": str(ports[0]),
@@ -139,11 +139,11 @@ def test_the_first_start_trains_and_prints_a_line_that_works_and_leaves_nothing(
         up.process.send_signal(signal.SIGINT)
         assert up.wait_gone() == []
         assert up.process.returncode == Exit.OK
-    (home / "key").write_text(key)
+    (home / "shown-key").write_text(key)
 
 
 def test_a_later_start_trains_nothing_and_prints_no_key(home: Path, ports: tuple[int, int]) -> None:
-    key = (home / "key").read_text()
+    key = (home / "shown-key").read_text()
     (home / "logs" / "training-1.log").unlink()
     with running(home, "--no-mlflow", ports=ports) as up:
         up.wait_ready(150)

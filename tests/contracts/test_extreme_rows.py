@@ -63,9 +63,7 @@ def extreme_row(draw: st.DrawFn, release: Release) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", CATALOG)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_row_within_its_bounds_is_answered_as_promised_or_refused_with_a_reason(
     release: Release, data: st.DataObject
@@ -83,9 +81,7 @@ def test_a_row_within_its_bounds_is_answered_as_promised_or_refused_with_a_reaso
 
 
 @pytest.mark.parametrize("model", TABULAR)
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_table_gives_what_its_rows_give(release: Release, data: st.DataObject) -> None:
     form = form_of(release)

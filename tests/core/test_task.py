@@ -106,3 +106,10 @@ def test_a_feature_may_not_bear_the_name_of_a_tasks_field() -> None:
     features = CONTENT["features"] | {"limits": CONTENT["features"]["hours"]}
     with pytest.raises(ConfigError, match="takes the field 'limits' itself"):
         Contract(config_of(features=features), (PriceTask,))
+
+
+@pytest.mark.parametrize("text", ["0.5", "1700000000", "-1700000000", "20260131", "1e9", ""])
+def test_a_text_of_digits_is_no_time(text: str) -> None:
+    contract = Contract(config_of())
+    with pytest.raises(RowInvalid, match="not a time with its zone"):
+        contract.parse_row(contract.example() | {"as_of": text})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,7 +109,12 @@ def serve_bento(model: str, *, home: Path, scratch: Path, port: int | None = Non
 
 @contextmanager
 def running_platform(
-    topology: str, *, home: Path, scratch: Path, models: Sequence[str] = CATALOG
+    topology: str,
+    *,
+    home: Path,
+    scratch: Path,
+    models: Sequence[str] = CATALOG,
+    batching: str = "bentoml",
 ) -> Iterator[Fleet]:
     """Run the platform in one of its topologies; distributed, with bentos of these models."""
     if topology == "colocated":
@@ -118,10 +124,11 @@ def running_platform(
     bentos = {model: serve_bento(model, home=home, scratch=scratch) for model in models}
     missing = {model: f"http://127.0.0.1:{free_port()}" for model in CATALOG}
     addresses = missing | {model: bento.url for model, bento in bentos.items()}
-    configs = scratch / "configs-distributed"
+    configs = scratch / f"configs-distributed-{batching}"
     configs.mkdir(exist_ok=True)
     text = (ROOT / "configs" / "platform.yaml").read_text()
     changed = text.replace("topology: colocated", "topology: distributed")
+    changed = changed.replace("batching: bentoml", f"batching: {batching}")
     assert changed != text
     (configs / "platform.yaml").write_text(changed)
     more = {
@@ -188,11 +195,12 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port that nobody listens on, and that no outgoing connection may take meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def hold_to_document(server: Server, home: Home, folder: Path, *options: str, ke
     sent = ["-H", f"X-API-Key: {key}"] if key else []
     command = [str(BIN / "schemathesis"), "--config-file", str(CONFIG), "run", str(document)]
     command += ["--url", server.url, "--no-color", "--continue-on-failure", "--no-shrink"]
-    command += ["--phases", "examples,coverage,fuzzing", *options, *sent]
+    command += [*options, *sent]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:]
     count = sum(len(operations) for operations in page.json()["paths"].values())
@@ -88,13 +88,19 @@ def hold_to_document(server: Server, home: Home, folder: Path, *options: str, ke
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("role", "most"), [("admin", 15), ("viewer", 3), ("wrong", 2), ("nobody", 2)]
+    ("role", "options"),
+    [
+        ("admin", "--phases examples,coverage,fuzzing --max-examples 10"),
+        ("viewer", "--phases examples,fuzzing --max-examples 3"),
+        ("wrong", "--phases examples,fuzzing --max-examples 2"),
+        ("nobody", "--phases examples,fuzzing --max-examples 2"),
+    ],
 )
 def test_the_server_keeps_to_its_document_whoever_asks(
-    server: Server, home: Home, tmp_path: Path, role: str, most: int
+    server: Server, home: Home, tmp_path: Path, role: str, options: str
 ) -> None:
-    options = ("--max-examples", str(most), "--seed", "1")
-    hold_to_document(server, home, tmp_path, *options, key=key_of(role, server, home))
+    given = (*options.split(), "--seed", "1")
+    hold_to_document(server, home, tmp_path, *given, key=key_of(role, server, home))
 
 
 @pytest.mark.long
@@ -102,4 +108,5 @@ def test_the_server_keeps_to_its_document_whoever_asks(
 def test_in_the_long_run_the_server_keeps_to_its_document(
     server: Server, home: Home, tmp_path: Path
 ) -> None:
-    hold_to_document(server, home, tmp_path, "--max-time", "900", key=home.key)
+    phases = ("--phases", "examples,coverage,fuzzing")
+    hold_to_document(server, home, tmp_path, *phases, "--max-time", "900", key=home.key)

@@ -18,7 +18,15 @@ import pytest
 
 from core.artifact import RELEASE
 from core.registry import Registry, RunRecord
-from tests.serve.conftest import ROOT, Home, Server, environment, running, stop
+from tests.serve.conftest import (
+    ROOT,
+    TOPOLOGIES,
+    Home,
+    Server,
+    environment,
+    running_platform,
+    stop,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,8 +63,13 @@ class Stage:
         return said
 
 
-@pytest.fixture(scope="module")
-def stage(home: Home, tmp_path_factory: pytest.TempPathFactory, scratch: Path) -> Iterator[Stage]:
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def stage(
+    request: pytest.FixtureRequest,
+    home: Home,
+    tmp_path_factory: pytest.TempPathFactory,
+    scratch: Path,
+) -> Iterator[Stage]:
     from mlflow import MlflowClient  # takes seconds: not when tests are only collected
 
     folder = tmp_path_factory.mktemp("switch")
@@ -84,7 +97,8 @@ def stage(home: Home, tmp_path_factory: pytest.TempPathFactory, scratch: Path) -
     )
     here = Home(path=path, key=home.key)
     try:
-        with running("services.platform:Platform", home=path, scratch=scratch) as server:
+        with running_platform(request.param, home=path, scratch=scratch, models=(MODEL,)) as fleet:
+            server = fleet.platform
             page = httpx.get(f"{server.url}/openapi.json", headers=here.headers).json()
             body = page["paths"][f"/api/{MODEL}"]["post"]["requestBody"]
             client = MlflowClient(tracking_uri=address, registry_uri=address)

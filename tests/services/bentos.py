@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,9 +16,24 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from bentos.connection import Connection
-from bentos.lone import Front, Lone
+from bentos.front import Front
+from bentos.lone import Lone
 from bentos.predictor import Predictor
 from core.settings import Settings
+
+
+class CountingLone(Lone):
+    """Counts the rows of each hop that it answered."""
+
+    def __init__(self, model: str, *, kind_of: Callable[[str], type[Predictor]]) -> None:
+        super().__init__(model, kind_of=kind_of)
+        self.hops: list[int] = []
+
+    def answer_body(self, body: bytes, *, explain: bool = False) -> bytes:
+        """Answer, and count."""
+        content = super().answer_body(body, explain=explain)
+        self.hops.append(len(orjson.loads(content)))
+        return content
 
 
 class TinyBento:
@@ -36,9 +52,9 @@ class TinyBento:
     def __init__(
         self, model: str, settings: Settings, *, kind_of: Callable[[str], type[Predictor]]
     ) -> None:
-        self.lone = Lone(model, kind_of=kind_of)
+        self.lone = CountingLone(model, kind_of=kind_of)
         self.lone.start(settings)
-        self.hops: list[int] = []
+        self.hops = self.lone.hops
         self._socket = socket.create_server(("127.0.0.1", 0))
         port = self._socket.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,15 @@ class Client:
         """Send."""
         return self.request("POST", path, **options)
 
+    def together(self, path: str, bodies: Sequence[object]) -> list[httpx.Response]:
+        """Send many bodies at the same moment; give the answers in their order."""
+
+        async def all_of_them() -> list[httpx.Response]:
+            asked = [self._request("POST", path, json=body) for body in bodies]
+            return list(await asyncio.gather(*asked))
+
+        return RUNNER.run(all_of_them())
+
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app=self._app)
         async with httpx.AsyncClient(
@@ -113,11 +122,11 @@ class Client:
             return await asking.request(method, path, **options)
 
 
-def start(home: Path, topology: str = "colocated") -> Platform:
+def start(home: Path, topology: str = "colocated", *, configs: Path = CONFIGS) -> Platform:
     """Start a platform on a home folder."""
     key = create_admin_key(home)
     runtime = Runtime(MODELS, kind_of=tiny_type)
-    settings = Settings(home=home, configs=CONFIGS)
+    settings = Settings(home=home, configs=configs, log_level="WARNING")
     bentos: dict[str, TinyBento] = {}
     if topology == "distributed":
         bentos = {model: TinyBento(model, settings, kind_of=tiny_type) for model in MODELS}

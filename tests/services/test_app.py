@@ -136,6 +136,10 @@ class TestBatch:
         assert [row["answer"] is not None for row in said["rows"]] == [True, False, False, True]
         assert said["ranking"] == [3, 0]
 
+    def test_rows_without_any_field_are_each_refused(self, client: Client) -> None:
+        said = client.post("/api/churn/batch", json={"rows": [{}] * 20})
+        assert (said.status_code, said.json()["refused"]) == (200, 20)
+
     def test_reasons_are_given_to_each_row_when_asked_for(self, client: Client) -> None:
         rows = {"rows": [EXAMPLE, EXAMPLE]}
         said = client.post("/api/churn/batch?explain=1", json=rows).json()

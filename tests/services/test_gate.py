@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from bentos.problem import MEDIA_TYPE
 from core.errors import SeptetError
+from services.access.origin import Origin
 from services.gate import Gate, key_of
-from tests.services.conftest import Client, Platform
+from tests.services.conftest import RUNNER, Client, Platform, assert_problem, start
+from tests.tiny import Shelf
 
 EVERY_PATH = [
     "/", "/docs", "/docs/start.js", "/docs/files/swagger-ui.css", "/openapi.json", "/models",
@@ -64,6 +70,21 @@ class TestProbes:
         answer = Client(bare.app).get("/readyz")
         assert answer.status_code == 503
         assert "Run `septet train churn`" in answer.json()["detail"]
+
+
+def limited(folder: Path, **limits: int) -> Platform:
+    """Start a platform whose callers may do no more than that."""
+    usual = {
+        "requests_per_minute": 100, "rows_per_minute": 100, "burst_per_second": 100,
+        "concurrent": 100,
+    }  # fmt: skip
+    configs = folder / "configs"
+    configs.mkdir()
+    (configs / "platform.yaml").write_text(json.dumps({"tiers": {"standard": usual | limits}}))
+    shelf = Shelf(folder / "home" / "releases")
+    shelf.write("1")
+    shelf.point("1")
+    return start(folder / "home", configs=configs)
 
 
 class TestLimits:
@@ -153,3 +174,105 @@ class TestErrors:
 
 
 JSON = {"Content-Type": "application/json"}
+
+
+class TestTiers:
+    def test_what_is_left_stands_in_every_answer(self, client: Client) -> None:
+        answer = client.get("/models")
+        assert answer.headers["ratelimit-policy"].startswith('"requests";q=6000;w=60')
+        assert answer.headers["ratelimit"] in {f'"requests";r=5999;t={t}' for t in (60, 61)}
+
+    @pytest.mark.parametrize(
+        ("limits", "said"),
+        [
+            ({"burst_per_second": 5}, "5 requests a second"),
+            ({"requests_per_minute": 5}, "5 requests a minute"),
+        ],
+    )
+    def test_beyond_a_limit_it_is_refused_with_the_time_to_wait(
+        self, tmp_path: Path, limits: dict[str, int], said: str
+    ) -> None:
+        platform = limited(tmp_path, **limits)
+        client = Client(platform.app, headers={"X-API-Key": platform.key})
+        answers = [client.get("/models") for _ in range(60)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert refused
+        assert_problem(refused[0], 429, "RateLimited", said)
+        assert 1 <= int(refused[0].headers["retry-after"]) <= 61
+        assert {answer.status_code for answer in answers} == {200, 429}
+        platform.close()
+
+    def test_rows_are_counted_and_not_only_requests(self, tmp_path: Path) -> None:
+        platform = limited(tmp_path, rows_per_minute=5)
+        client = Client(platform.app, headers={"X-API-Key": platform.key})
+        row = {"tenure_months": 12, "is_active": True, "plan": "basic", "region": "north"}
+        first = client.post("/api/churn/batch", json={"rows": [row] * 4})
+        assert first.status_code == 200
+        second = client.post("/api/churn/batch", json={"rows": [row] * 2})
+        assert_problem(second, 429, "RateLimited", "5 rows a minute")
+        assert client.post("/api/churn", json=row).status_code == 200
+        page = client.get("/metrics").text
+        assert 'septet_limited_total{limit="rows",tier="standard"} 1.0' in page
+        platform.close()
+
+    def test_too_many_at_once_are_refused_and_the_others_answered(self, tmp_path: Path) -> None:
+        platform = limited(tmp_path, concurrent=3)
+
+        async def run() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(app=platform.app)
+            headers = {"X-API-Key": platform.key}
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://septet", headers=headers
+            ) as asking:
+                path = "/models/churn/health"
+                return await asyncio.gather(*[asking.get(path) for _ in range(10)])
+
+        answers = RUNNER.run(run())
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert len(refused) == 7
+        assert_problem(refused[0], 429, "TooManyAtOnce", "3 requests of this key")
+        platform.close()
+
+
+class TestOrigin:
+    def test_a_page_of_an_allowed_site_may_call(self, platform: Platform) -> None:
+        platform.runtime.origin = Origin(cors_origins=["https://app.example"])
+        asked = Client(platform.app).request(
+            "OPTIONS",
+            "/api/churn",
+            headers={
+                "Origin": "https://app.example",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "x-api-key",
+            },
+        )
+        assert asked.status_code == 204
+        assert asked.headers["access-control-allow-origin"] == "https://app.example"
+        assert "x-api-key" in asked.headers["access-control-allow-headers"]
+        # Also the refusal for want of a key can be read by the page.
+        answer = Client(platform.app).get("/models", headers={"Origin": "https://app.example"})
+        assert answer.status_code == 401
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://app.example.evil"])
+    def test_a_page_of_another_site_may_not(self, platform: Platform, origin: str) -> None:
+        platform.runtime.origin = Origin(cors_origins=["https://app.example"])
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        answer = Client(platform.app).request("OPTIONS", "/api/churn", headers=headers)
+        assert_problem(answer, 403, "OriginUnknown", "may not call")
+        assert "access-control-allow-origin" not in answer.headers
+
+    def test_options_without_a_preflight_needs_a_key(self, platform: Platform) -> None:
+        assert Client(platform.app).request("OPTIONS", "/api/churn").status_code == 401
+
+    @pytest.mark.parametrize(
+        ("host", "status"),
+        [("septet.example", 200), ("septet.example:8800", 200), ("SEPTET.example", 200),
+         ("evil.example", 421), ("", 421), ("septet.example.evil", 421)],
+    )  # fmt: skip
+    def test_only_the_names_that_are_set_are_answered(
+        self, platform: Platform, client: Client, host: str, status: int
+    ) -> None:
+        platform.runtime.origin = Origin(hosts=["septet.example"])
+        answer = client.get("/models", headers={"Host": host})
+        assert answer.status_code == status

@@ -41,11 +41,16 @@ def row(**changes: Any) -> bytes:
 
 
 def ask(
-    bento: TinyBento, rows: list[bytes], *, explain: bool = False, body_bytes: int = 1 << 23
+    bento: TinyBento,
+    rows: list[bytes],
+    *,
+    explain: bool = False,
+    body_bytes: int = 1 << 23,
+    is_queued: bool = False,
 ) -> list[Outcome]:
     async def once() -> list[Outcome]:
         lines = Lines()
-        hop = Hop("churn", bento.address, lines, body_bytes=body_bytes)
+        hop = Hop("churn", bento.address, lines, body_bytes=body_bytes, is_queued=is_queued)
         try:
             release = bento.lone.holder.champion("churn")
             return await hop.rows(release, rows, explain=explain)
@@ -56,6 +61,16 @@ def ask(
 
 
 class TestRows:
+    @pytest.mark.parametrize("count", [1, 20])
+    @pytest.mark.parametrize("explain", [False, True])
+    def test_the_answers_are_the_same_past_bentomls_queue_and_through_it(
+        self, bento: TinyBento, count: int, *, explain: bool
+    ) -> None:
+        rows = [row(client_id=f"c-{i}", tenure_months=i, hours=300) for i in range(count)]
+        past = ask(bento, rows, explain=explain)
+        through = ask(bento, rows, explain=explain, is_queued=True)
+        assert [without_id(o) for o in past] == [without_id(o) for o in through]
+
     def test_rows_that_are_asked_together_come_back_in_their_order(self, bento: TinyBento) -> None:
         outcomes = ask(bento, [row(client_id=f"c-{i}") for i in range(20)])
         assert [o.answer and o.answer["entity"] for o in outcomes] == [f"c-{i}" for i in range(20)]
@@ -194,6 +209,14 @@ class TestFailures:
         error = asyncio.run(once())
         assert isinstance(error, ModelUnreachable)
         assert "no answer within 0.2 seconds" in str(error)
+
+
+def without_id(outcome: Outcome) -> dict[str, Any]:
+    """Give what was answered or told, without the id that is new each time."""
+    said = outcome.to_json()
+    if outcome.answer is not None:
+        said["answer"] = {k: v for k, v in outcome.answer.items() if k != "prediction_id"}
+    return said
 
 
 def saying(answer: bytes) -> Peer:
