@@ -18,7 +18,7 @@ class Model:
     def __init__(self) -> None:
         self.booster = lightgbm.Booster(model_file=os.environ["BOOSTER"])
 
-    @bentoml.api(batchable=True, max_batch_size=128, max_latency_ms=1000)
+    @bentoml.api(batchable=True, max_batch_size=128, max_latency_ms=60_000)
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Answer rows of shape ``(n, 20)``."""
         return np.asarray(self.booster.predict(rows, num_threads=1))
