@@ -27,7 +27,7 @@ CALLERS = 4
 
 @pytest.fixture(scope="module")
 def fleet(home: Home, scratch: Path) -> Iterator[Fleet]:
-    """Run a platform with two bentos, through BentoML's queue; the other five are not there."""
+    """Run a platform with two bentos, past BentoML's queue; the other five are not there."""
     with running_platform(
         "distributed",
         home=home.path,
