@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bentos.connection import CYCLE
+from bentos.connection import CYCLE, HEADER_BYTES
 from bentos.reply import Headers, Reply
 from core.errors import SeptetError
 from core.logs import get_logger
@@ -126,9 +126,10 @@ class Border:
         return SeptetError("The server failed on this request; the reason stands in its log.")
 
     def _check_headers(self, scope: Scope) -> None:
-        size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
+        size = scope.get(HEADER_BYTES)
+        if size is None:
+            size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+            size += sum(len(name) + len(value) for name, value in scope["headers"])
         if size > self.limits.header_bytes:
             raise HeadersTooLarge(self.limits.header_bytes)
 

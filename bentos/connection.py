@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PEER = "septet.peer"
 CYCLE = "septet.cycle"
+HEADER_BYTES = "septet.header_bytes"
 # A header may take twice this at most: it is looked at once every period.
 HEADER_SECONDS = 5.0
 # Far above any limit in the config, which answers in full; this one only guards the memory.
@@ -127,7 +128,11 @@ class Connection(HttpToolsProtocol):
         if self._header_bytes > MOST_HEADER_BYTES:
             self._fault = HeadersTooLarge(MOST_HEADER_BYTES)
             raise self._fault
-        super().on_header(name, value)
+        # As uvicorn's own, which is called a dozen times a request.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Stop the clock."""
@@ -135,6 +140,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CYCLE] = self.cycle
+        scope[HEADER_BYTES] = self._header_bytes + len(self.url)
 
     def on_body(self, body: bytes) -> None:
         """Gather a body, and wake the reader when it is whole, or long enough to be counted.

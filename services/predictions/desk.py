@@ -191,7 +191,9 @@ def answer_kind(headers: Headers, kind: bytes) -> bytes:
         Content type of the body.
     """
     accepted = headers.get(b"accept", b"").lower()
-    return next((known for known in (tables.ARROW, tables.PARQUET, JSON) if known in accepted), kind)
+    return next(
+        (known for known in (tables.ARROW, tables.PARQUET, JSON) if known in accepted), kind
+    )
 
 
 async def _in_thread(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
