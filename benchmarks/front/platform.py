@@ -34,6 +34,12 @@ class Platform:
     def __init__(self) -> None:
         RUNTIME.start()
 
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Refuse what no process could start with, once, before they are started."""
+        load_settings().shared_limits()
+
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Stop following the champion."""
