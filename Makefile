@@ -57,6 +57,9 @@ bench: $(READY) ## Measure what docs/performance.md says, and write it there
 	$(BIN)/python -m benchmarks.anomaly
 	$(BIN)/python -m benchmarks.training_memory
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.front
+	$(BIN)/python -m benchmarks.front.overload
+	$(BIN)/python -m benchmarks.front.keys
 
 .PHONY: bench-front
 bench-front: $(READY) ## Measure the front door beside other servers: [ARGS="--only ours,fastapi --rounds 1"]
