@@ -20,9 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from core.settings import ROOT, Settings
-from services.access.audit import Actor
-from services.access.first_key import make_first_key, prepare_records
-from tests.serve.conftest import PLATFORM, Home, Server, running
+from tests.serve.conftest import PLATFORM, Home, Server, make_key, running
 from tests.services.access.redis_server import redis_server
 
 pytestmark = pytest.mark.serve
@@ -107,9 +105,7 @@ def platform(home: Home, scratch: Path, stores: Stores) -> Iterator[tuple[Server
     settings = Settings(
         home=home.path, configs=ROOT / "configs", records_address=SecretStr(stores.postgres_address)
     )
-    prepare_records(settings, by=Actor("test")).close()
-    key = make_first_key(settings, anew=True)
-    assert key is not None
+    key = make_key(settings)
     more = {
         "SEPTET_RECORDS_ADDRESS": stores.postgres_address,
         "SEPTET_LIMITS_ADDRESS": stores.redis_address,

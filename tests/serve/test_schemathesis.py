@@ -11,8 +11,8 @@ import httpx
 import pytest
 import yaml
 
-from services.access.first_key import create_admin_key
-from tests.serve.conftest import BIN, ROOT, Home, Server, running
+from core.settings import Settings
+from tests.serve.conftest import BIN, ROOT, Home, Server, make_key, running
 
 pytestmark = pytest.mark.serve
 
@@ -43,7 +43,7 @@ def home(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Give a home of its own: keys are made and revoked in it."""
     path = tmp_path_factory.mktemp("asked") / "septet"
     shutil.copytree(tiny_home / "releases", path / "releases")
-    return Home(path=path, key=create_admin_key(path))
+    return Home(path=path, key=make_key(Settings(home=path)))
 
 
 @pytest.fixture(scope="module")
