@@ -36,6 +36,7 @@ HEADER_SECONDS = 5.0
 MOST_HEADER_BYTES = 1 << 20
 MOST_CONNECTIONS = 8192
 PIECE_BYTES = 1 << 20
+LINGER_SECONDS = 1.0
 # Requests that a process has under way; what comes beyond is refused before it costs anything.
 # A caller's own bound is far below: this one only meets many callers at once.
 MOST_UNDER_WAY = 512
@@ -199,4 +200,14 @@ class Connection(HttpToolsProtocol):
         self.transport.write(
             b"".join([STATUS_LINE[status], *lines, b"connection: close\r\n\r\n", body])
         )
-        self.transport.close()
+        # Closed at once, what the caller still sends would reset the connection under the answer.
+        self.transport.write_eof()
+        self.connections.discard(self)
+        if self._clock is not None:
+            self._clock.cancel()
+        self.transport.set_protocol(_Deaf())
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+class _Deaf(asyncio.Protocol):
+    """Listens to nothing more."""

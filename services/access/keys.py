@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 STOP_SECONDS = 2.0
 # After this long without an answer the keys are called stale, also when nothing was raised.
 STALE_SECONDS = 10.0
-WATCH_SECONDS = 1.0
 
 _COLUMNS = (
     KEYS.c.id, KEYS.c.name, KEYS.c.role, KEYS.c.tier, KEYS.c.models, KEYS.c.networks,
@@ -144,7 +143,6 @@ class KeyStore:
         self.refresh()
         self._thread = threading.Thread(target=self._follow, name="keys", daemon=True)
         self._thread.start()
-        threading.Thread(target=self._watch, name="keys-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Stop following; the keys that are held go on opening."""
@@ -216,13 +214,6 @@ class KeyStore:
             self._look_now.clear()
             if not self._is_stopping:
                 self.refresh()
-
-    def _watch(self) -> None:
-        """Notice a database that takes a question and never answers: the asking thread hangs."""
-        while not self._is_stopping:
-            time.sleep(WATCH_SECONDS)
-            if not self._is_down and self.age_seconds > STALE_SECONDS:
-                self._alarm(f"no answer for {STALE_SECONDS:g} s")
 
     def _alarm(self, reason: str) -> None:
         """Say once that the keys are not followed any more."""

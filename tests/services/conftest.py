@@ -126,12 +126,13 @@ def start(home: Path, topology: str = "colocated", *, configs: Path = CONFIGS) -
     """Start a platform on a home folder."""
     key = create_admin_key(home)
     runtime = Runtime(MODELS, kind_of=tiny_type)
-    settings = Settings(home=home, configs=configs, log_level="WARNING")
+    settings = Settings(home=home, configs=configs)
     bentos: dict[str, TinyBento] = {}
     if topology == "distributed":
         bentos = {model: TinyBento(model, settings, kind_of=tiny_type) for model in MODELS}
         settings = distributed(settings, bentos)
     runtime.start(settings)
+    runtime.access_log.is_on = False
     inner = create_app(runtime, docs_files=docs_files())
     app = Gate(inner, runtime=runtime)
     shelf = Shelf(home / "releases")

@@ -18,7 +18,7 @@ from tests.tiny import tiny_type
 def start(home: Path, **given: object) -> None:
     create_admin_key(home)
     runtime = Runtime(MODELS, kind_of=tiny_type)
-    settings = Settings(home=home, configs=ROOT / "configs", log_level="WARNING")
+    settings = Settings(home=home, configs=ROOT / "configs")
     try:
         runtime.start(settings.model_copy(update=given))
     finally:

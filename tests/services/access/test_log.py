@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.logs import configure_logs
 from core.settings import ROOT, Settings
 from services.access import log
 from services.access.first_key import create_admin_key
@@ -119,4 +120,5 @@ def test_a_level_above_info_silences_it(tmp_path: Path) -> None:
     runtime.start(Settings(home=tmp_path, configs=ROOT / "configs", log_level="ERROR"))
     Client(Gate(create_app(runtime, docs_files=docs_files()), runtime=runtime)).get("/models")
     runtime.stop()
+    configure_logs()
     assert blocks == []
