@@ -140,7 +140,9 @@ class Connection(HttpToolsProtocol):
         self._header_since_s = None
         super().on_headers_complete()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope[CYCLE] = self.cycle
+        if not self.cycle.response_complete:
+            # Whoever answers takes it out again: it refers back to the scope.
+            scope[CYCLE] = self.cycle
         scope[HEADER_BYTES] = self._header_bytes + len(self.url)
 
     def on_body(self, body: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -166,6 +167,20 @@ class TestFloods:
         answer = ask(port, body, GET, pause_s=0.05)
         assert answer.count(b"HTTP/1.1 503") == 2
         assert b'"code":"Overloaded"' in answer
+
+
+class TestGarbage:
+    def test_an_exchange_leaves_no_ring_for_the_collector(self, port: int) -> None:
+        ask(port, GET)
+        gc.collect()
+        gc.disable()
+        try:
+            answer = ask(port, *[GET] * 200)
+            assert answer.count(b"HTTP/1.1 200") == 200
+            # One connection leaves a few by itself; a ring in each exchange would leave thousands.
+            assert gc.collect() < 400
+        finally:
+            gc.enable()
 
 
 class TestOrder:
