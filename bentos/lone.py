@@ -16,12 +16,12 @@ from bentos.holder import Holder, Refusal
 from bentos.problem import to_fast_bytes
 from bentos.sheet import Sheet
 from bentos.strict_json import read_json
-from bentos.tabular import answer_table, batch_json, form_of, read_body
+from bentos.tabular import answer_table, batch_json, read_body
 from core.logs import configure_logs
 from core.platform_config import Limits, PlatformConfig, load_platform_config
 from core.refusals import BatchTooLarge, NotReady
 from core.settings import Settings, load_settings
-from core.table import CloserLook, Form
+from core.table import CloserLook
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -54,7 +54,6 @@ class Lone:
         self.model = model
         self.holder = Holder((model,), predictor_type=kind_of)
         self._limits = Limits()
-        self._formed: tuple[Release, Form | None] | None = None
         self._told: tuple[Release | None, Refusal | None, bytes] | None = None
 
     def start(self, settings: Settings | None = None) -> None:
@@ -163,9 +162,7 @@ class Lone:
         return to_fast_bytes(self.answer(self.read(body), explain=explain))
 
     def _answer_table(self, release: Release, body: bytes) -> list[dict[str, Any]]:
-        if self._formed is None or self._formed[0] is not release:
-            self._formed = (release, form_of(release))
-        form = self._formed[1]
+        form = release.form
         if form is None:
             raise CloserLook
         table = read_body(form, body)

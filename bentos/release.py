@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from bentos.predictor import Predictor
+from bentos.predictor import Predictor, RowPredictor
 from core import clock
 from core.artifact import RELEASE, Manifest, manifest_sha256, open_artifact
 from core.contract import Contract
 from core.errors import ArtifactCorrupt
+from core.table import Form
 
 POINTER = "champion.json"
 
@@ -94,6 +96,14 @@ class Release(ReleaseFacts):
     """
 
     predictor: Predictor
+
+    @cached_property
+    def form(self) -> Form | None:
+        """By which it can be asked in columns; nothing for a model that looks at whole rows."""
+        kind = type(self.predictor)
+        if not issubclass(kind, RowPredictor) or kind.check is not Predictor.check:
+            return None
+        return Form.of(self.contract) if kind.predict is RowPredictor.predict else None
 
 
 def read_pointer(folder: Path) -> Pointer | None:

@@ -15,7 +15,7 @@ import orjson
 from uuid_utils import uuid7
 
 from bentos.answering import firm_fields
-from bentos.predictor import Predictor, RowPredictor
+from bentos.predictor import RowPredictor
 from core.table import CloserLook, Form, Table
 
 if TYPE_CHECKING:
@@ -41,20 +41,6 @@ class Answers:
     ids: list[str]
     results: Mapping[str, list[Any]]
     flags: list[list[dict[str, Any]]]
-
-
-def form_of(release: Release) -> Form | None:
-    """Give the form by which a release can be asked in columns; nothing when it cannot.
-
-    Parameters
-    ----------
-    release
-        Its predictor must answer rows of features, and nothing that looks at a row as a whole.
-    """
-    kind = type(release.predictor)
-    if not isinstance(release.predictor, RowPredictor) or kind.check is not Predictor.check:
-        return None
-    return Form.of(release.contract) if kind.predict is RowPredictor.predict else None
 
 
 def read_body(form: Form, body: bytes) -> Table:
@@ -97,7 +83,7 @@ def answer_table(release: Release, table: Table) -> Answers:
     Parameters
     ----------
     release
-        One for which ``form_of`` gave a form.
+        One that has a ``form``.
     table
         As the form read it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from bentos.catalog import CATALOG, predictor_type
@@ -21,7 +20,7 @@ from services.access.log import AccessLog, Lines
 from services.access.origin import Origin
 from services.access.recorder import AuditRecorder
 from services.access.shared import SharedStore
-from services.access.window import WindowStorage
+from services.access.window import Windows
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
@@ -60,7 +59,6 @@ class Runtime:
         self._kind_of = kind_of
         self._bentos: Bentos | None = None
         self.platform = PlatformConfig()
-        self.home = Path()
         self._records: Records | None = None
         self.metrics = Metrics(self.holder.models)
         self.origin = Origin()
@@ -184,7 +182,6 @@ class Runtime:
         """
         settings = settings or load_settings()
         configure_logs(settings.log_level)
-        self.home = settings.home
         self.platform = read_platform_config(settings)
         self._open_records(settings)
         access = self.platform.access
@@ -196,7 +193,7 @@ class Runtime:
         self._limiter = Limiter(
             self.platform.tiers,
             store=self._store(settings),
-            bursts=WindowStorage(),
+            bursts=Windows(),
             address_requests=access.address_requests_per_minute,
         )
         if settings.traces_address is not None:
@@ -237,7 +234,7 @@ class Runtime:
         ConfigError
             Several processes would each count for themselves.
         """
-        local, address = LocalStore(WindowStorage()), settings.shared_limits()
+        local, address = LocalStore(Windows()), settings.shared_limits()
         if address is not None:
             return SharedStore(
                 address,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from core.overload import RateLimited, TooManyAtOnce
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from bentos.problem import HeaderList
     from core.platform_config import Tier
     from services.access.caller import Caller
-    from services.access.window import WindowStorage
+    from services.access.window import Windows
 
 MINUTE = 60
 SECOND = 1
@@ -55,16 +54,16 @@ class LocalStore:
 
     Parameters
     ----------
-    storage
+    windows
         The windows.
     """
 
-    def __init__(self, storage: WindowStorage) -> None:
-        self._storage = storage
+    def __init__(self, windows: Windows) -> None:
+        self._windows = windows
 
     def take(self, key: str, limit: int, amount: int) -> Taken:
         """Take an amount from a key's window of a minute."""
-        granted, total, wait_s = self._storage.take(key, limit, MINUTE, amount)
+        granted, total, wait_s = self._windows.take(key, limit, MINUTE, amount)
         return Taken(granted, max(0, limit - total), wait_s)
 
 
@@ -88,7 +87,7 @@ class Limiter:
         tiers: Mapping[str, Tier],
         *,
         store: Store,
-        bursts: WindowStorage,
+        bursts: Windows,
         address_requests: int,
     ) -> None:
         self._tiers = tiers
@@ -132,7 +131,7 @@ class Limiter:
             del self._at_once[caller.key_id]
 
     def take_request(self, caller: Caller, headers: HeaderList) -> Awaitable[None] | None:
-        """Take one request, and one row with it, from the caller's windows.
+        """Take one request from the caller's windows.
 
         Parameters
         ----------
@@ -206,10 +205,9 @@ async def _settle_later(
 
 def _settle(name: str, limit: int, taken: Taken, headers: HeaderList | None) -> None:
     """Tell what is left, and refuse what was not granted."""
-    if headers is not None or not taken.granted:
+    if headers is not None:
         value = b'"%b";r=%d;t=%d' % (name.encode(), taken.left, taken.reset_seconds)
-        if headers is not None:
-            headers.append((b"ratelimit", value))
+        headers.append((b"ratelimit", value))
     if not taken.granted:
         raise RateLimited(name, limit, MINUTE, retry_seconds=max(1, taken.reset_seconds))
 
@@ -222,8 +220,3 @@ def _policy(tier: Tier) -> tuple[bytes, bytes]:
         f'"burst";q={tier.burst_per_second};w={SECOND}'
     )
     return (b"ratelimit-policy", parts.encode())
-
-
-def seconds_until(moment_s: float, now_s: float) -> int:
-    """Whole seconds from now until a moment, at least one."""
-    return max(1, ceil(moment_s - now_s))

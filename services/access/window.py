@@ -1,8 +1,8 @@
-"""A store for the library `limits` that keeps moving windows in memory, in bounded space.
+"""Moving windows in memory, in bounded space: sixty counters each, and nothing is ever walked.
 
-The library's own keeps one object a request and walks every key in a timer thread a hundred times
-a second: with ten thousand callers that costs more than the answers. Here a window is sixty
-counters, and nothing is ever walked.
+The library `limits` keeps an object a request in memory, and walks every key in a timer thread up
+to a hundred times a second. Where several processes share a window it counts all the same, in
+Redis (``services.access.shared``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from array import array
 from collections.abc import Callable
 from math import ceil
 from threading import Lock
-
-from limits.storage.base import MovingWindowSupport, Storage
 
 SLOTS = 60
 
@@ -70,32 +68,18 @@ class Window:
         return slot + 1
 
 
-class WindowStorage(Storage, MovingWindowSupport):
-    """Moving windows in the memory of this process, for the strategy of the same name in `limits`.
+class Windows:
+    """Moving windows in the memory of this process.
 
     A key that was not asked for during a whole window is forgotten.
 
     Parameters
     ----------
-    uri
-        Unused; the library hands it over.
-    wrap_exceptions
-        The library's own option.
     monotonic
         A clock that never goes back, seconds.
     """
 
-    STORAGE_SCHEME = ["septet-memory"]  # noqa: RUF012 - the library's own form
-
-    def __init__(
-        self,
-        uri: str | None = None,
-        wrap_exceptions: bool = False,  # noqa: FBT001, FBT002 - the library's own form
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        **options: str,
-    ) -> None:
-        super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = Lock()
         # Two generations: what was not asked for in a whole one is dropped without a walk.
@@ -103,11 +87,6 @@ class WindowStorage(Storage, MovingWindowSupport):
         self._old: dict[str, Window] = {}
         self._turns_at_s = 0.0
         self._longest_s = 1
-
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """What the library treats as a failure of the store; memory has none."""
-        return ()
 
     def take(self, key: str, limit: int, expiry: int, amount: int) -> tuple[bool, int, int]:
         """Take an amount and tell what the window then holds, in one step.
@@ -141,41 +120,6 @@ class WindowStorage(Storage, MovingWindowSupport):
             wait_s = ceil(back_slot * expiry / SLOTS - now_s)
             return granted, window.total, max(wait_s, 1)
 
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Take an amount, when the window still holds it.
-
-        Parameters
-        ----------
-        key
-            Whose window.
-        limit
-            Most that a window holds.
-        expiry
-            Length of the window, seconds.
-        amount
-            How much is taken, all or nothing.
-        """
-        now_s = self._monotonic()
-        slot = int(now_s * SLOTS / expiry)
-        with self._lock:
-            window = self._window(key, now_s, expiry, slot)
-            if window.total + amount > limit:
-                return False
-            window.take(slot, amount)
-            return True
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002 - the library's own form
-        """Give when the oldest entry was taken (seconds since the epoch), and how much is taken."""
-        now_s = self._monotonic()
-        slot = int(now_s * SLOTS / expiry)
-        with self._lock:
-            window = self._window(key, now_s, expiry, slot)
-            for age in range(SLOTS, -1, -1):
-                if window.counts[(slot - age) % (SLOTS + 1)]:
-                    began_s = (slot - age + 1) * expiry / SLOTS
-                    return time.time() - (now_s - began_s), window.total
-        return time.time(), 0
-
     def _window(self, key: str, now_s: float, expiry: int, slot: int) -> Window:
         if now_s >= self._turns_at_s or expiry > self._longest_s:
             self._longest_s = max(self._longest_s, expiry)
@@ -196,32 +140,3 @@ class WindowStorage(Storage, MovingWindowSupport):
     def count(self) -> int:
         """Say how many windows are held."""
         return len(self._young) + len(self._old)
-
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Refuse: only moving windows are kept here."""
-        raise NotImplementedError
-
-    def get(self, key: str) -> int:
-        """Refuse: only moving windows are kept here."""
-        raise NotImplementedError
-
-    def get_expiry(self, key: str) -> float:
-        """Refuse: only moving windows are kept here."""
-        raise NotImplementedError
-
-    def check(self) -> bool:
-        """Say that memory is there."""
-        return True
-
-    def reset(self) -> int | None:
-        """Forget every window, and say how many there were."""
-        with self._lock:
-            count = self.count()
-            self._young, self._old = {}, {}
-            return count
-
-    def clear(self, key: str) -> None:
-        """Forget one window."""
-        with self._lock:
-            self._young.pop(key, None)
-            self._old.pop(key, None)

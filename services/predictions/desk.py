@@ -13,10 +13,10 @@ from bentos.border import JSON
 from bentos.problem import to_fast_bytes
 from bentos.release import self_prediction
 from bentos.strict_json import read_json
-from bentos.tabular import answer_table, batch_json, form_of, read_body, rows_of
+from bentos.tabular import answer_table, batch_json, read_body, rows_of
 from core.errors import ArtifactCorrupt
 from core.refusals import BatchTooLarge, ModelUnhealthy
-from core.table import CloserLook, Form, Table
+from core.table import CloserLook, Table
 from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.gathering import Flight, Tick
@@ -57,8 +57,6 @@ class Desk:
         observe = self._metrics.computed
         self._tick = Tick(observe)
         self._slow = Flight(partial(_in_thread, explain=False), observe)
-        self._formed: Release | None = None
-        self._form: Form | None = None
         self._reasons = Flight(partial(_in_thread, explain=True), observe)
 
     @property
@@ -121,9 +119,7 @@ class Desk:
         self, release: Release, body: bytes, kind: bytes, *, explain: bool
     ) -> Table | list[object]:
         """Read a batch: as columns when it is a plain table, else as rows."""
-        if release is not self._formed:
-            self._formed, self._form = release, form_of(release)
-        form = None if explain else self._form
+        form = None if explain else release.form
         if kind != JSON:
             most = release.contract.config.serving.max_batch_rows
             arrow = tables.read_arrow(body, kind, most_rows=most)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bentos.answering import answer_rows, read_row
 from bentos.catalog import CATALOG, predictor_type
 from bentos.release import Release, open_release, read_pointer
-from bentos.tabular import answer_table, batch_json, form_of, rows_of
+from bentos.tabular import answer_table, batch_json, rows_of
 from core.config import Feature
 from core.errors import AnswerRefused, RowInvalid
 from core.table import CloserLook
@@ -84,7 +84,7 @@ def test_a_row_within_its_bounds_is_answered_as_promised_or_refused_with_a_reaso
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_table_gives_what_its_rows_give(release: Release, data: st.DataObject) -> None:
-    form = form_of(release)
+    form = release.form
     assert form is not None
     rows = data.draw(st.lists(extreme_row(release), min_size=1, max_size=20))
     with warnings.catch_warnings():

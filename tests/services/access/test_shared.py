@@ -18,7 +18,7 @@ import redis
 
 from services.access.limits import LocalStore, Taken
 from services.access.shared import SharedStore
-from services.access.window import WindowStorage
+from services.access.window import Windows
 from tests.services.access.redis_server import redis_server
 
 LIMIT = 1_000
@@ -49,7 +49,7 @@ def server() -> Iterator[Server]:
 @asynccontextmanager
 async def store(address: str, alarms: list[float] | None = None) -> AsyncIterator[SharedStore]:
     told = alarms if alarms is not None else []
-    local = LocalStore(WindowStorage())
+    local = LocalStore(Windows())
     shared = SharedStore(address, local=local, processes=2, alarm=told.append)
     yield shared
     await shared.close()
@@ -178,7 +178,7 @@ class TestFailure:
 
 class TestLocal:
     def test_threads_together_pass_the_limit_and_no_more(self) -> None:
-        local = LocalStore(WindowStorage())
+        local = LocalStore(Windows())
         with ThreadPoolExecutor(8) as threads:
             granted = sum(threads.map(lambda _: local.take("k", LIMIT, 1).granted, range(10_000)))
         assert granted == LIMIT

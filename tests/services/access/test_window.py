@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from limits import RateLimitItemPerMinute
-from limits.strategies import MovingWindowRateLimiter
 
-from services.access.window import SLOTS, WindowStorage
+from services.access.window import SLOTS, Windows
 
 STEPS = st.lists(
     st.tuples(st.floats(0, 30, allow_nan=False), st.integers(1, 4)), min_size=1, max_size=60
@@ -31,8 +29,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def storage(clock: Clock) -> WindowStorage:
-    return WindowStorage(monotonic=clock.monotonic)
+def storage(clock: Clock) -> Windows:
+    return Windows(monotonic=clock.monotonic)
 
 
 @given(STEPS, st.integers(1, 12))
@@ -41,7 +39,7 @@ def test_no_stretch_of_a_minute_ever_holds_more_than_the_limit(
     steps: list[tuple[float, int]], limit: int
 ) -> None:
     clock = Clock()
-    storage = WindowStorage(monotonic=clock.monotonic)
+    storage = Windows(monotonic=clock.monotonic)
     passed: list[tuple[float, int]] = []
     for wait_s, amount in steps:
         clock.now_s += wait_s
@@ -58,7 +56,7 @@ def test_no_stretch_of_a_minute_ever_holds_more_than_the_limit(
 
 
 def test_what_was_refused_is_granted_after_the_time_that_was_named(
-    clock: Clock, storage: WindowStorage
+    clock: Clock, storage: Windows
 ) -> None:
     for _ in range(5):
         storage.take("k", 5, 60, 1)
@@ -69,7 +67,7 @@ def test_what_was_refused_is_granted_after_the_time_that_was_named(
     assert storage.take("k", 5, 60, 2)[0]
 
 
-def test_a_key_that_is_not_asked_for_is_forgotten(clock: Clock, storage: WindowStorage) -> None:
+def test_a_key_that_is_not_asked_for_is_forgotten(clock: Clock, storage: Windows) -> None:
     for i in range(1_000):
         storage.take(f"k{i}", 5, 60, 1)
     assert storage.count() == 1_000
@@ -79,16 +77,7 @@ def test_a_key_that_is_not_asked_for_is_forgotten(clock: Clock, storage: WindowS
     assert storage.count() <= 2
 
 
-def test_keys_do_not_share(storage: WindowStorage) -> None:
+def test_keys_do_not_share(storage: Windows) -> None:
     assert storage.take("a", 1, 60, 1)[0]
     assert not storage.take("a", 1, 60, 1)[0]
     assert storage.take("b", 1, 60, 1)[0]
-
-
-def test_the_library_counts_by_it(clock: Clock, storage: WindowStorage) -> None:
-    limiter = MovingWindowRateLimiter(storage)
-    item = RateLimitItemPerMinute(3)
-    assert [limiter.hit(item, "someone") for _ in range(4)] == [True, True, True, False]
-    assert limiter.get_window_stats(item, "someone").remaining == 0
-    clock.now_s += 62
-    assert limiter.hit(item, "someone")

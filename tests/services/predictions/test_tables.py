@@ -29,9 +29,19 @@ KINDS = (ARROW.decode(), PARQUET.decode())
 
 
 @pytest.fixture(scope="module")
-def runtime(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    home = tmp_path_factory.mktemp("tables") / "septet"
-    shutil.copytree(tiny_home / "releases", home / "releases")
+def home(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("tables") / "septet"
+    shutil.copytree(tiny_home / "releases", found / "releases")
+    return found
+
+
+@pytest.fixture(scope="module")
+def key(home: Path) -> str:
+    return create_admin_key(home)
+
+
+@pytest.fixture(scope="module")
+def runtime(home: Path, key: str) -> Iterator[Runtime]:  # noqa: ARG001 - made before the start
     found = Runtime()
     found.start(Settings(home=home, configs=ROOT / "configs"))
     yield found
@@ -39,10 +49,8 @@ def runtime(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def client(runtime: Runtime) -> Client:
+def client(runtime: Runtime, key: str) -> Client:
     inner = create_app(runtime, docs_files=docs_files())
-    key = create_admin_key(runtime.home)
-    runtime.keys.refresh()
     app = Gate(inner, runtime=runtime)
     return Client(app, headers={"X-API-Key": key})
 
