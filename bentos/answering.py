@@ -154,11 +154,22 @@ def ranking(release: ReleaseFacts, outcomes: Sequence[Outcome]) -> list[int] | N
     field = release.kind.RANK_BY
     if field is None:
         return None
-    found = [(i, o.answer["result"][field]) for i, o in enumerate(outcomes) if o.answer is not None]
-    # Without a number a row goes last; ties keep the order of the batch (sort is stable).
-    known = [(i, value) for i, value in found if value is not None]
-    known.sort(key=lambda pair: -pair[1])
-    return [i for i, _ in known] + [i for i, value in found if value is None]
+    return ranked(
+        {i: o.answer["result"][field] for i, o in enumerate(outcomes) if o.answer is not None}
+    )
+
+
+def ranked(values: Mapping[int, float | None]) -> list[int]:
+    """Order rows by a value, the highest first; without one a row goes last.
+
+    Parameters
+    ----------
+    values
+        By the index of the row; ties keep their order.
+    """
+    known = {i: value for i, value in values.items() if value is not None}
+    first = sorted(known, key=lambda i: -known[i])
+    return first + [i for i in values if i not in known]
 
 
 def read_row(release: Release, value: object) -> Row:

@@ -8,6 +8,7 @@ document as everything else does.
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -163,9 +164,7 @@ class Connection(HttpToolsProtocol):
         if len(self.tasks) < MOST_UNDER_WAY:
             super()._start_asgi_task(cycle, app)
             return
-        status, headers, body = render(Overloaded(_TOO_MANY), instance=None)
-        head = b"".join([b"%s: %s\r\n" % pair for pair in headers])
-        write_whole(cycle, status, head, body)
+        write_whole(cycle, *_too_many())
 
     def on_response_complete(self) -> None:
         """Go on with what was pipelined, or note since when the connection is idle.
@@ -209,6 +208,13 @@ class Connection(HttpToolsProtocol):
             self._clock.cancel()
         self.transport.set_protocol(_Deaf())
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+@cache
+def _too_many() -> tuple[int, bytes, bytes]:
+    """Give status, head and body of what is said to whom nobody has time for, made once."""
+    status, headers, body = render(Overloaded(_TOO_MANY), instance=None)
+    return status, b"".join([b"%s: %s\r\n" % pair for pair in headers]), body
 
 
 class _Deaf(asyncio.Protocol):

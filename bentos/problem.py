@@ -62,7 +62,7 @@ def render(
     if code != error.status:
         document |= {"title": reason_of(code), "status": code, "code": f"Http{code}"}
         document["type"] = f"urn:septet:problem:Http{code}"
-    body = to_bytes(document)
+    body = to_fast_bytes(document)
     headers: HeaderList = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),

@@ -6,7 +6,7 @@ from the same columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from uuid_utils import uuid7
 
-from bentos.answering import firm_fields
+from bentos.answering import firm_fields, ranked
 from bentos.predictor import RowPredictor
 from core.table import CloserLook, Form, Table
 
@@ -147,6 +147,7 @@ def batch_json(release: Release, table: Table, answers: Answers) -> dict[str, An
     answers
         What was answered.
     """
+    by = release.predictor.RANK_BY
     model, version, size = release.model, release.version, table.size
     entities = table.entities or [None] * size
     times = table.times or [None] * size
@@ -178,19 +179,9 @@ def batch_json(release: Release, table: Table, answers: Answers) -> dict[str, An
         "answered": size,
         "refused": 0,
         "rows": rows,
-        "ranking": _ranking(release, answers.results),
+        "ranking": ranked(dict(enumerate(answers.results[by]))) if by else None,
         "summary": release.predictor.summarise(results),
     }
-
-
-def _ranking(release: Release, results: Mapping[str, Sequence[Any]]) -> list[int] | None:
-    name = release.predictor.RANK_BY
-    if name is None:
-        return None
-    values = results[name]
-    known = [i for i, value in enumerate(values) if value is not None]
-    known.sort(key=lambda i: -values[i])
-    return known + [i for i, value in enumerate(values) if value is None]
 
 
 def _values(array: Any) -> list[Any]:

@@ -138,6 +138,8 @@ class Metrics:
 
     def answered(self, model: str, version: str, rows: int) -> None:
         """Count rows that were answered."""
+        if not rows:
+            return
         self._outcome(model, version, "answered").inc(rows)
 
     def refused(self, model: str, version: str, rows: int) -> None:
@@ -149,10 +151,11 @@ class Metrics:
         """Count a request that a limit refused."""
         self._limited.labels(limit, tier).inc()
 
-    def computed(self, release: ReleaseFacts, rows: int) -> None:
+    def computed(self, release: ReleaseFacts, answered: int, refused: int) -> None:
         """Count single rows that were computed together."""
-        self._by_model[release.model].observe(rows)
-        self._outcome(release.model, release.version, "answered").inc(rows)
+        self._by_model[release.model].observe(answered + refused)
+        self.answered(release.model, release.version, answered)
+        self.refused(release.model, release.version, refused)
 
     def page(self, *, waiting: dict[str, int], under_way: int) -> bytes:
         """Give all counts in Prometheus' text form.

@@ -56,8 +56,8 @@ class Desk:
         self._depth = means.json_depth
         observe = self._metrics.computed
         self._tick = Tick(observe)
-        self._slow = Flight(partial(_in_thread, explain=False), observe)
-        self._reasons = Flight(partial(_in_thread, explain=True), observe)
+        self._slow = Flight(partial(self._in_crew, explain=False), observe)
+        self._reasons = Flight(partial(self._in_crew, explain=True), observe)
 
     @property
     def waiting(self) -> int:
@@ -114,6 +114,14 @@ class Desk:
         """
         release = self._holder.champion(self.model)
         return release.version, await asyncio.to_thread(check_health, release)
+
+    async def _in_crew(
+        self, release: Release, rows: Sequence[Row], *, explain: bool
+    ) -> list[Outcome]:
+        """Compute rows of several callers, in the turn of the model itself."""
+        return await self._crew.run(
+            self.model, partial(predict_rows, release, rows, explain=explain)
+        )
 
     def _read(
         self, release: Release, body: bytes, kind: bytes, *, explain: bool
@@ -190,7 +198,3 @@ def answer_kind(headers: Headers, kind: bytes) -> bytes:
     return next(
         (known for known in (tables.ARROW, tables.PARQUET, JSON) if known in accepted), kind
     )
-
-
-async def _in_thread(release: Release, rows: Sequence[Row], *, explain: bool) -> list[Outcome]:
-    return await asyncio.to_thread(predict_rows, release, rows, explain=explain)

@@ -27,7 +27,7 @@ R = TypeVar("R", bound="ReleaseFacts")
 Q = TypeVar("Q")
 
 Compute = Callable[[R, Sequence[Q]], Awaitable[Sequence[Outcome]]]
-Observe = Callable[["ReleaseFacts", int], None]
+Observe = Callable[["ReleaseFacts", int, int], None]
 
 
 class Tick:
@@ -40,7 +40,7 @@ class Tick:
     Parameters
     ----------
     observe
-        Is told the size of each batch.
+        Is told how many rows of each batch were answered, and how many refused.
     """
 
     def __init__(self, observe: Observe) -> None:
@@ -84,15 +84,14 @@ class Tick:
 
     def _answer(self, part: Sequence[tuple[Release, Row, asyncio.Future[Answer]]]) -> None:
         for release, places in by_release([release for release, _, _ in part]):
-            self._observe(release, len(places))
+            futures = [part[i][2] for i in places]
             try:
                 outcomes = predict_rows(release, [part[i][1] for i in places], explain=False)
             except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
-                for i in places:
-                    settle(part[i][2], error)
-                continue
-            for i, outcome in zip(places, outcomes, strict=True):
-                settle(part[i][2], outcome)
+                settle_all(futures, [error] * len(futures))
+                self._observe(release, 0, len(futures))
+            else:
+                self._observe(release, *settle_all(futures, outcomes))
 
 
 class Flight(Generic[R, Q]):
@@ -106,7 +105,7 @@ class Flight(Generic[R, Q]):
     compute
         Answers a batch of one release: in a thread, or over a hop.
     observe
-        Is told the size of each batch.
+        Is told how many rows of each batch were answered, and how many refused.
     most
         Most rows of a batch.
     """
@@ -155,15 +154,14 @@ class Flight(Generic[R, Q]):
     async def _answer(
         self, release: R, part: Sequence[tuple[R, Q, asyncio.Future[Answer]]]
     ) -> None:
-        self._observe(release, len(part))
+        futures = [future for _, _, future in part]
         try:
             outcomes = await self._compute(release, [row for _, row, _ in part])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
-            for _, _, future in part:
-                settle(future, error)
-            return
-        for (_, _, future), outcome in zip(part, outcomes, strict=True):
-            settle(future, outcome)
+            settle_all(futures, [error] * len(futures))
+            self._observe(release, 0, len(futures))
+        else:
+            self._observe(release, *settle_all(futures, outcomes))
 
 
 def by_release(releases: Sequence[R]) -> list[tuple[R, list[int]]]:
@@ -182,16 +180,26 @@ def by_release(releases: Sequence[R]) -> list[tuple[R, list[int]]]:
     return list(groups.values())
 
 
-def settle(future: asyncio.Future[Answer], end: Outcome | Exception) -> None:
-    """Give a waiting caller its answer or its error, when it still waits.
+def settle_all(
+    futures: Sequence[asyncio.Future[Answer]], ends: Sequence[Outcome | Exception]
+) -> tuple[int, int]:
+    """Give each waiting caller its answer or its error; how many were answered, and refused.
 
     Parameters
     ----------
-    future
-        What the caller waits for.
-    end
-        What became of its row.
+    futures
+        What the callers wait for.
+    ends
+        What became of their rows, in the same order.
     """
+    answered = 0
+    for future, end in zip(futures, ends, strict=True):
+        answered += isinstance(end, Outcome) and end.answer is not None
+        _settle(future, end)
+    return answered, len(futures) - answered
+
+
+def _settle(future: asyncio.Future[Answer], end: Outcome | Exception) -> None:
     if future.done():
         return
     if isinstance(end, Exception):
