@@ -184,5 +184,5 @@ def _show_issued(issued: Issued) -> None:
     if issued.record.retiring_until is not None:
         until = f"{issued.record.retiring_until:%Y-%m-%d %H:%M}"
         err().print(f"Secrets before this one stop by {until} UTC.")
-    err().print("The key, shown this once (its hash alone is kept):")
+    err().print("The key, shown this once (its hash alone is kept); it opens within two seconds:")
     out().print(issued.key, markup=False, soft_wrap=True)
