@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bentos.connection import CYCLE, HEADER_BYTES
+from bentos.connection import CONNECTION, CYCLE, HEADER_BYTES
 from bentos.reply import Headers, Reply
 from core.errors import SeptetError
 from core.logs import get_logger
@@ -95,9 +95,10 @@ class Border:
             await reply.fail(self._unforeseen(error))
         finally:
             self._finished(reply)
-            # It refers back to the scope: in a ring both would live until the collector comes, and
+            # They refer back to the scope: in a ring all would live until the collector comes, and
             # thousands of such rings stall it for tens of milliseconds.
             scope.pop(CYCLE, None)
+            scope.pop(CONNECTION, None)
 
     async def _answer(self, reply: Reply, receive: Receive) -> None:
         """Let a request in, take its body, and let the app answer."""

@@ -1,14 +1,14 @@
 """One TCP connection, guarded: uvicorn's own protocol, which waits for ever and takes any length.
 
-A caller that dawdles over its headers is hung up on, headers are counted while they come, more
-connections than a process can hold are turned away, and bytes that are no HTTP get a problem
-document as everything else does.
+A caller that dawdles over its headers is hung up on, headers are counted while they come, what a
+process cannot begin now waits unread, more connections than it can hold are turned away, and bytes
+that are no HTTP get a problem document as everything else does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -19,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from bentos.framing import is_one_request
+from bentos.lanes import lanes_of
 from bentos.problem import render
 from core.overload import Overloaded, TooManyConnections
 from core.refusals import HeadersTooLarge, HttpInvalid
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 PEER = "septet.peer"
 CYCLE = "septet.cycle"
+CONNECTION = "septet.connection"
 HEADER_BYTES = "septet.header_bytes"
 # A header may take twice this at most: it is looked at once every period.
 HEADER_SECONDS = 5.0
@@ -37,11 +40,9 @@ HEADER_SECONDS = 5.0
 MOST_HEADER_BYTES = 1 << 20
 MOST_CONNECTIONS = 8192
 PIECE_BYTES = 1 << 20
+MOST_HELD_BYTES = 1 << 16
 LINGER_SECONDS = 1.0
-# Requests that a process has under way; what comes beyond is refused before it costs anything.
-# A caller's own bound is far below: this one only meets many callers at once.
-MOST_UNDER_WAY = 512
-_TOO_MANY = f"{MOST_UNDER_WAY:,} requests are under way in this process."
+_TOO_MANY = "More requests wait in this process than it can answer soon."
 
 
 def write_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
@@ -92,16 +93,26 @@ class Connection(HttpToolsProtocol):
     _header_bytes = 0
     _clock: asyncio.TimerHandle | None = None
     _fault: SeptetError | None = None
+    # Whether a request is being read, what came of the next one while it waits, whether it is
+    # refused unread, and whether it is the last one.
+    _is_amid = False
+    _held: bytes | None = None
+    _is_shed = False
+    _is_last = False
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         # uvicorn believes X-Forwarded-For of any caller on this machine; the gate alone reads it.
         if isinstance(self.app, ProxyHeadersMiddleware):
             self.app = self.app.app
+        self._lanes = lanes_of(self.server_state)
+        # The caller's key once one has opened; until then its address.
+        self.lane = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or turn it away when there are too many."""
         super().connection_made(transport)
+        self.lane = f"address {self.client[0]}" if self.client else ""
         if len(self.connections) > MOST_CONNECTIONS:
             self._hang_up(TooManyConnections(MOST_CONNECTIONS))
             return
@@ -113,11 +124,61 @@ class Connection(HttpToolsProtocol):
         """Forget the connection."""
         if self._clock is not None:
             self._clock.cancel()
+        self._held = None
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, or let it wait when it begins a request whose turn has not come."""
+        if self._held is not None:
+            self._held += data
+            if len(self._held) > MOST_HELD_BYTES:
+                self.flow.pause_reading()
+        elif self._is_amid or self._lanes.is_open(self.lane) or self._is_answering():
+            super().data_received(data)
+        elif self._lanes.wait(self.lane, self):
+            self._held = data
+            self._header_since_s = self._idle_since_s = None
+        else:
+            self._shed(data)
+
+    def _shed(self, data: bytes) -> None:
+        """Refuse a request: unread, where that can be, which costs a tenth."""
+        self._lanes.refused += 1
+        if is_one_request(data):
+            status, head, body = _too_many()
+            self._idle_since_s = self.loop.time()
+            self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+            return
+        self._is_shed = True
+        super().data_received(data)
+        self._is_shed = False
+
+    def go_on(self) -> None:
+        """Read the request that waited."""
+        held, self._held = self._held, None
+        if held is None or self.transport.is_closing():
+            return
+        self._idle_since_s = None
+        self._header_since_s = self.loop.time()
+        self.flow.resume_reading()
+        super().data_received(held)
+        if self._is_last:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Close when nothing is asked any more; what waits is answered first."""
+        self._is_last = True
+        if self._held is None:
+            super().shutdown()
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def on_message_begin(self) -> None:
         """Start the clock, and note who really called: a header may claim another address."""
         super().on_message_begin()
+        self._is_amid = True
         self._header_since_s = self.loop.time()
         self._idle_since_s = None
         self._header_bytes = 0
@@ -144,6 +205,7 @@ class Connection(HttpToolsProtocol):
         if not self.cycle.response_complete:
             # Whoever answers takes it out again: it refers back to the scope.
             scope[CYCLE] = self.cycle
+            scope[CONNECTION] = self
         scope[HEADER_BYTES] = self._header_bytes + len(self.url)
 
     def on_body(self, body: bytes) -> None:
@@ -159,12 +221,24 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             cycle.message_event.set()
 
+    def on_message_complete(self) -> None:
+        """Note that what comes now begins another request."""
+        self._is_amid = False
+        super().on_message_complete()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Hand a request to the app, or refuse it here when too many are under way."""
-        if len(self.tasks) < MOST_UNDER_WAY:
-            super()._start_asgi_task(cycle, app)
+        """Hand a request to the app, or refuse it here when too many wait already."""
+        if self._is_shed:
+            write_whole(cycle, *_too_many())
             return
-        write_whole(cycle, *_too_many())
+        self._lanes.enter(self.lane)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+        task.add_done_callback(partial(self._ended, self.lane))
+
+    def _ended(self, lane: str, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self._lanes.leave(lane)
 
     def on_response_complete(self) -> None:
         """Go on with what was pipelined, or note since when the connection is idle.

@@ -8,6 +8,7 @@ answers itself never enters BentoML's.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bentoml import Service
@@ -17,6 +18,10 @@ from bentos.connection import take_connections
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+# The loop asks for the interpreter anew with every packet; a thread that computes would keep it for
+# five milliseconds each time.
+SWITCH_SECONDS = 0.001
 
 T = TypeVar("T")
 
@@ -42,4 +47,5 @@ class Fronted(Service[T], Generic[T]):  # type: ignore[misc]  # BentoML has no t
             app = kind(app, **options)
         take_connections()
         take_many()
+        sys.setswitchinterval(SWITCH_SECONDS)
         return app

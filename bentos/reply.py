@@ -180,6 +180,11 @@ class Reply:
         self._started = self._done = True
         self.status = status
         self.sent_bytes = len(body)
+        cycle = self.scope.get(CYCLE) if self._is_direct else None
+        if cycle is not None:
+            head = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+            if write_whole(cycle, status, head, body):
+                return
         start = {"type": "http.response.start", "status": status, "headers": headers}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})

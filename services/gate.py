@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bentos.border import WITH_BODY, Border, replay
+from bentos.connection import CONNECTION
 from bentos.reply import Headers, Reply
 from core.denials import Forbidden
 from core.refusals import MethodNotAllowed, NotReady
@@ -77,6 +78,8 @@ class Gate(Border):
         limiter.take_address(address)
         caller = self._runtime.keys.identify(key_of(scope["method"], reply.headers), address)
         scope[CALLER] = caller
+        if (connection := scope.get(CONNECTION)) is not None:
+            connection.lane = caller.key_id
         place = scope[PLACE] = self._places.find(scope["method"], scope["path"])
         limiter.enter(caller)
         try:

@@ -76,6 +76,12 @@ class Metrics:
         )
         self._waiting = self._gauge("septet_waiting_rows", "Rows that wait.", "model")
         self._under_way = self._gauge("septet_requests_under_way", "Requests being answered.")
+        self.connections_waiting = self._gauge(
+            "septet_waiting_connections", "Connections whose request was not looked at yet."
+        )
+        self.shed = self._gauge(
+            "septet_shed", "Requests refused unread since the start, for too many waited."
+        )
         self.limiter_degraded = self._gauge(
             "septet_limiter_degraded", "1 while the shared store of the limits is not reached."
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from bentos.catalog import CATALOG, predictor_type
 from bentos.holder import Holder
+from bentos.lanes import load_of_process
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
 from core.logs import configure_logs, get_logger
@@ -140,6 +141,9 @@ class Runtime:
         self.metrics.records_stale.set(self.keys.is_stale)
         self.metrics.audit_dropped.set(self.audit.dropped)
         self.metrics.lines_dropped.set(self.access_log.lines.dropped)
+        load = load_of_process()
+        self.metrics.connections_waiting.set(load.waiting)
+        self.metrics.shed.set(load.refused)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 

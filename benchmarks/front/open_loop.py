@@ -93,6 +93,8 @@ class Outcome:
         How many requests were due.
     statuses
         Answers by status; ``0`` where the connection broke or no answer came.
+    unsent
+        Requests for which no connection was free until the end.
     good, shed
         Answers of 200, and answers of 429 or 503, from the moment they were due.
     shed_served
@@ -107,6 +109,7 @@ class Outcome:
 
     due: int
     statuses: dict[str, int]
+    unsent: int
     good: Tail
     shed: Tail
     shed_served: Tail
@@ -169,6 +172,7 @@ class Tally:
     shed: list[float] = field(default_factory=list)
     shed_served: list[float] = field(default_factory=list)
     bare: int = 0
+    unsent: int = 0
     lag: list[float] = field(default_factory=list)
 
 
@@ -219,7 +223,8 @@ class Client:
                 break
             if now > self._end_s + _PATIENCE_SECONDS:
                 asked = sum(link.is_asked for link in self._links.values())
-                self._tally.statuses[0] += asked + len(waiting)
+                self._tally.statuses[0] += asked
+                self._tally.unsent = len(waiting)
                 break
             pause = began + planned / order.per_second - time.perf_counter()
             if pause > 0:
@@ -294,6 +299,7 @@ class Client:
         return Outcome(
             due=due,
             statuses={str(status): count for status, count in sorted(tally.statuses.items())},
+            unsent=tally.unsent,
             good=_tail(tally.good),
             shed=_tail(tally.shed),
             shed_served=_tail(tally.shed_served),

@@ -19,7 +19,7 @@ from core.refusals import BatchTooLarge, ModelUnhealthy
 from core.table import CloserLook, Table
 from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
-from services.predictions.gathering import Flight, Tick
+from services.predictions.gathering import MOST_SLOW_TOGETHER, Flight, Tick
 
 if TYPE_CHECKING:
     from bentos.holder import Holder
@@ -56,8 +56,9 @@ class Desk:
         self._depth = means.json_depth
         observe = self._metrics.computed
         self._tick = Tick(observe)
-        self._slow = Flight(partial(self._in_crew, explain=False), observe)
-        self._reasons = Flight(partial(self._in_crew, explain=True), observe)
+        most = MOST_SLOW_TOGETHER
+        self._slow = Flight(partial(self._in_crew, explain=False), observe, most=most)
+        self._reasons = Flight(partial(self._in_crew, explain=True), observe, most=most)
 
     @property
     def waiting(self) -> int:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 2048
 MOST_TOGETHER = 256
+# Of those that take longer: the loop takes them back in one turn, in which nobody else is heard.
+MOST_SLOW_TOGETHER = 64
+# While one batch is computed, another is handed out or taken back.
+AT_ONCE = 2
 
 # What answers, and what it is asked: checked rows here, the bytes of a row over a hop.
 R = TypeVar("R", bound="ReleaseFacts")
@@ -97,8 +101,8 @@ class Tick:
 class Flight(Generic[R, Q]):
     """Gathers rows while the batch before them is being computed elsewhere.
 
-    For models that take longer, reasons, and models in another process. One batch is under way at
-    a time; a caller who left is not computed for.
+    For models that take longer, reasons, and models in another process. A caller who left is not
+    computed for.
 
     Parameters
     ----------
@@ -117,7 +121,8 @@ class Flight(Generic[R, Q]):
         self._observe = observe
         self._most = most
         self._waiting: list[tuple[R, Q, asyncio.Future[Answer]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def depth(self) -> int:
@@ -136,8 +141,11 @@ class Flight(Generic[R, Q]):
             raise Overloaded(f"{len(self._waiting):,} rows wait for {release.model}.")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((release, row, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._fly())
+        if self._under_way < AT_ONCE:
+            self._under_way += 1
+            task = asyncio.create_task(self._fly())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 return await future
@@ -145,11 +153,16 @@ class Flight(Generic[R, Q]):
             raise DeadlinePassed(DEADLINE_SECONDS) from None
 
     async def _fly(self) -> None:
-        while self._waiting:
-            part, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            wanted = [entry for entry in part if not entry[2].done()]
-            for release, places in by_release([release for release, _, _ in wanted]):
-                await self._answer(release, [wanted[i] for i in places])
+        try:
+            while self._waiting:
+                part, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                wanted = [entry for entry in part if not entry[2].done()]
+                for release, places in by_release([release for release, _, _ in wanted]):
+                    await self._answer(release, [wanted[i] for i in places])
+        finally:
+            # In the same step in which nothing was found to wait: a row that comes in the next one
+            # starts another flight.
+            self._under_way -= 1
 
     async def _answer(
         self, release: R, part: Sequence[tuple[R, Q, asyncio.Future[Answer]]]

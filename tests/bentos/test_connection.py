@@ -7,7 +7,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import uvicorn
 from bentos import border, connection
 from bentos.border import Border
 from bentos.connection import Connection
+from bentos.lanes import Lanes
 from core.platform_config import Limits
 from tests.serve.conftest import free_port
 
@@ -38,8 +39,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[int]:
-    """Run a server in a thread; give its port."""
+def serving() -> Iterator[tuple[int, Callable[[], None]]]:
+    """Run a server in a thread; give its port, and how to let it end."""
     port = free_port()
     gate = Border(app, limits=lambda: Limits(body_bytes=4096))
     config = uvicorn.Config(
@@ -50,8 +51,12 @@ def serving() -> Iterator[int]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield port
-    server.should_exit = True
+
+    def stop() -> None:
+        server.should_exit = True
+
+    yield port, stop
+    stop()
     thread.join()
 
 
@@ -59,7 +64,7 @@ def serving() -> Iterator[int]:
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(connection, "HEADER_SECONDS", 0.2)
     monkeypatch.setattr(border, "BODY_SECONDS", 0.3)
-    with serving() as found:
+    with serving() as (found, _):
         yield found
 
 
@@ -159,14 +164,102 @@ class TestFloods:
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in answer.lower()
 
-    def test_more_requests_than_there_may_be_are_refused_and_the_connection_stays(
-        self, port: int, monkeypatch: pytest.MonkeyPatch
+
+class Full(Lanes):
+    """Lanes in which one request is under way at a time, and a given number waits."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(most_under_way=1, always_each=0)
+        self.room = room
+        self.begun = 0
+
+    def enter(self, lane: str) -> None:
+        super().enter(lane)
+        self.begun += 1
+
+
+SLOW = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+BODY = b"Content-Length: 2\r\n\r\n{}"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+
+
+class TestTurns:
+    @pytest.fixture
+    def lanes(self, monkeypatch: pytest.MonkeyPatch) -> Full:
+        lanes = Full(room=2)
+        monkeypatch.setattr(connection, "lanes_of", lambda _: lanes)
+        return lanes
+
+    async def ask_while_busy(self, port: int, *asked: bytes) -> list[bytes]:
+        """Send each on a connection of its own, by turns, while a slow one is answered."""
+        found = [asyncio.create_task(exchange(port, SLOW))]
+        await asyncio.sleep(0.1)
+        for said in asked:
+            found.append(asyncio.create_task(exchange(port, said)))
+            await asyncio.sleep(0.02)
+        return await asyncio.gather(*found)
+
+    def test_what_cannot_begin_waits_and_is_answered(self, lanes: Full, port: int) -> None:
+        answers = asyncio.run(self.ask_while_busy(port, GET, POST + BODY))
+        assert [answer[9:12] for answer in answers] == [b"200"] * 3
+        assert (lanes.waiting, lanes.refused) == (0, 0)
+
+    def test_what_comes_in_pieces_waits_too(self, lanes: Full, port: int) -> None:
+        async def run() -> tuple[bytes, bytes]:
+            slow = asyncio.create_task(exchange(port, SLOW))
+            await asyncio.sleep(0.1)
+            parts = (POST[:30], POST[30:], BODY[:-1], BODY[-1:])
+            return await exchange(port, *parts, pause_s=0.02), await slow
+
+        assert [answer[9:12] for answer in asyncio.run(run())] == [b"200"] * 2
+        assert lanes.refused == 0
+
+    @pytest.mark.parametrize("said", [GET, POST + BODY, POST + CHUNKED, GET + GET])
+    def test_beyond_that_it_is_refused_and_the_connection_stays(
+        self, lanes: Full, port: int, said: bytes
     ) -> None:
-        monkeypatch.setattr(connection, "MOST_UNDER_WAY", 0)
-        body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
-        answer = ask(port, body, GET, pause_s=0.05)
-        assert answer.count(b"HTTP/1.1 503") == 2
-        assert b'"code":"Overloaded"' in answer
+        async def run() -> tuple[bytes, list[bytes]]:
+            busy = asyncio.create_task(self.ask_while_busy(port, GET, GET))
+            await asyncio.sleep(0.3)
+            refused = await exchange(port, said, GET, pause_s=0.05)
+            return refused, await busy
+
+        refused, answers = asyncio.run(run())
+        assert refused.count(b"HTTP/1.1 503") == refused.count(b"HTTP/1.1 ") >= 2
+        assert refused.count(b"retry-after: 1") == refused.count(b'"code":"Overloaded"') >= 2
+        assert [answer[9:12] for answer in answers] == [b"200"] * 3
+        assert lanes.refused >= 2
+
+    def test_who_leaves_while_waiting_is_not_answered(self, lanes: Full, port: int) -> None:
+        async def run() -> list[bytes]:
+            slow = asyncio.create_task(exchange(port, SLOW))
+            await asyncio.sleep(0.1)
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(SLOW)
+            await asyncio.sleep(0.1)
+            writer.close()
+            assert lanes.waiting == 1
+            return [await slow, await exchange(port, GET)]
+
+        assert [answer[9:12] for answer in asyncio.run(run())] == [b"200"] * 2
+        assert (lanes.waiting, lanes.begun) == (0, 2)
+
+    def test_what_waits_is_answered_before_the_server_ends(
+        self, lanes: Full, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 5.0)
+
+        async def run(port: int, stop: Callable[[], None]) -> list[bytes]:
+            asked = [asyncio.create_task(exchange(port, said)) for said in (SLOW, GET)]
+            await asyncio.sleep(0.3)
+            assert lanes.waiting == 1
+            stop()
+            return await asyncio.gather(*asked)
+
+        with serving() as (port, stop):
+            answers = asyncio.run(run(port, stop))
+        assert [answer[9:12] for answer in answers] == [b"200"] * 2
 
 
 class TestGarbage:

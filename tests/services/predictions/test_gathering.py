@@ -179,6 +179,44 @@ class TestFlight:
         asyncio.run(run())
         assert sizes.seen == [(1, 0), (20, 0)]
 
+    def test_two_batches_are_under_way_and_no_more(self, release: Release) -> None:
+        now, most = 0, 0
+
+        async def counted(held: Release, rows: Sequence[Row]) -> list[Outcome]:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.002)
+            now -= 1
+            return predict_rows(held, rows, explain=False)
+
+        async def run() -> None:
+            flight: Flight[Release, Row] = Flight(counted, Sizes(), most=4)
+            await asyncio.gather(*[flight.submit(release, row(t)) for t in range(20, 60)])
+
+        asyncio.run(run())
+        assert most == 2
+
+    @pytest.mark.parametrize("steps", range(8))
+    def test_no_row_is_left_behind_by_a_flight_that_ends(
+        self, release: Release, steps: int
+    ) -> None:
+        async def at_once(held: Release, rows: Sequence[Row]) -> list[Outcome]:
+            return predict_rows(held, rows, explain=False)
+
+        async def run() -> list[Any]:
+            flight: Flight[Release, Row] = Flight(at_once, Sizes())
+            asked = []
+            for tenure in range(20, 28):
+                asked.append(asyncio.ensure_future(flight.submit(release, row(tenure))))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+            return await asyncio.wait_for(asyncio.gather(*asked), 5)
+
+        assert [answer["entity"] for answer in asyncio.run(run())] == [
+            f"c{tenure}" for tenure in range(20, 28)
+        ]
+
     def test_an_answer_that_does_not_come_is_given_up(
         self, release: Release, monkeypatch: pytest.MonkeyPatch
     ) -> None:
