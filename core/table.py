@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from operator import itemgetter, methodcaller
@@ -61,6 +61,69 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """Between what the numbers of a batch must lie, looked at all together.
+
+    Parameters
+    ----------
+    names
+        Of ``k`` features that are numbers.
+    lows, highs
+        Shape ``(k,)``.
+    nullable
+        Shape ``(k,)``; whether NaN stands for null.
+    """
+
+    names: Sequence[str]
+    lows: npt.NDArray[np.float64]
+    highs: npt.NDArray[np.float64]
+    nullable: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, features: Mapping[str, Feature]) -> Bounds:
+        """Read the bounds of a model's features."""
+        numbers = {name: f for name, f in features.items() if f.type != "category"}
+        pairs = [_bounds(feature) for feature in numbers.values()]
+        return cls(
+            tuple(numbers),
+            np.array([low for low, _ in pairs]),
+            np.array([high for _, high in pairs]),
+            np.array([feature.nullable for feature in numbers.values()], dtype=bool),
+        )
+
+    def check(self, columns: Columns) -> None:
+        """Check the numbers of a batch.
+
+        Raises
+        ------
+        CloserLook
+            One is outside.
+        """
+        if not self.names:
+            return
+        values = np.array([columns[name] for name in self.names])
+        # NaN passes no comparison: where nulls are, only the rest is looked at.
+        within = (self.lows <= values.min(axis=1)) & (values.max(axis=1) <= self.highs)
+        if within.all():
+            return
+        if not self.nullable[~within].all():
+            raise CloserLook
+        some = values[~within]
+        low, high = self.lows[~within, None], self.highs[~within, None]
+        if not (np.isnan(some) | ((low <= some) & (some <= high))).all():
+            raise CloserLook
+
+
+def _bounds(feature: Feature) -> tuple[float, float]:
+    low = -sys.float_info.max if feature.minimum is None else feature.minimum
+    high = sys.float_info.max if feature.maximum is None else feature.maximum
+    if feature.type == "integer":
+        # From here on a float no longer tells one integer from the next.
+        low, high = max(low, 1 - _LARGEST_INTEGER), min(high, _LARGEST_INTEGER - 1)
+    return low, high
+
+
+@dataclass(frozen=True)
 class Form:
     """What the columns of a batch must be, made from a contract once.
 
@@ -72,11 +135,14 @@ class Form:
         The features that a request has.
     needed
         Names of those that may not be null.
+    bounds
+        Of their numbers.
     """
 
     config: ModelConfig
     features: Mapping[str, Feature]
-    needed: frozenset[str] = field(default_factory=frozenset)
+    needed: frozenset[str]
+    bounds: Bounds
 
     @classmethod
     def of(cls, contract: Contract) -> Form | None:
@@ -92,7 +158,13 @@ class Form:
         if set(contract.row_type.model_fields) != keys | set(config.asked_features):
             return None
         needed = frozenset(n for n, f in config.asked_features.items() if not f.nullable)
-        return cls(config, config.asked_features, needed)
+        return cls(config, config.asked_features, needed, Bounds.of(config.asked_features))
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the texts that a table usually has."""
+        levels = [name for name in self.needed if self.features[name].type == "category"]
+        return [self.config.entity, *levels]
 
     def read(self, rows: Sequence[object]) -> tuple[Table, int]:
         """Turn rows, as JSON gave them, into a table.
@@ -147,6 +219,7 @@ class Form:
         if not self.needed <= given.keys() or not given.keys() <= self.features.keys() | keys:
             raise CloserLook
         columns = {name: _column(f, given.get(name), size) for name, f in self.features.items()}
+        self.bounds.check(columns)
         entities = given.get(config.entity)
         if entities is not None:
             entities = _texts(entities, nullable=True)
@@ -160,9 +233,7 @@ def _column(feature: Feature, values: Cells | None, size: int) -> npt.NDArray[An
         missing = np.full(size, None, dtype=object)
         return missing if feature.type == "category" else np.full(size, np.nan)
     if isinstance(values, np.ndarray):
-        numbers: npt.NDArray[np.float64] = values
-        check_numbers(numbers, feature, nulls=feature.nullable)
-        return numbers
+        return values
     if feature.type == "category":
         _texts(values, nullable=feature.nullable)
         if feature.categories is not None and not set(values) <= {*feature.categories, None}:
@@ -177,41 +248,9 @@ def _column(feature: Feature, values: Cells | None, size: int) -> npt.NDArray[An
     try:
         # An array of doubles is filled several times sooner than numpy looks at the objects.
         plain = _NONE not in kinds
-        numbers = np.frombuffer(array("d", values)) if plain else np.array(values, dtype=np.float64)
+        return np.frombuffer(array("d", values)) if plain else np.array(values, dtype=np.float64)
     except OverflowError:
         raise CloserLook from None
-    check_numbers(numbers, feature, nulls=_NONE in kinds)
-    return numbers
-
-
-def check_numbers(numbers: npt.NDArray[np.float64], feature: Feature, *, nulls: bool) -> None:
-    """Check numbers against the bounds of their feature.
-
-    Parameters
-    ----------
-    numbers
-        Shape ``(n,)``; NaN for null.
-    feature
-        What they are.
-    nulls
-        Whether some may be null.
-
-    Raises
-    ------
-    CloserLook
-        One is outside.
-    """
-    low = -sys.float_info.max if feature.minimum is None else feature.minimum
-    high = sys.float_info.max if feature.maximum is None else feature.maximum
-    if feature.type == "integer":
-        # From here on a float no longer tells one integer from the next.
-        low, high = max(low, 1 - _LARGEST_INTEGER), min(high, _LARGEST_INTEGER - 1)
-    # NaN passes no comparison: where nulls are, only the rest is looked at.
-    if low <= numbers.min() and numbers.max() <= high:
-        return
-    known = numbers[~np.isnan(numbers)] if nulls else numbers
-    if known.size and not (low <= known.min() and known.max() <= high):
-        raise CloserLook
 
 
 def _texts(values: Cells, *, nullable: bool) -> Sequence[str | None]:

@@ -93,31 +93,47 @@ def _parquet(table: pa.Table) -> bytes:
 def _one(
     media: str, body: bytes, booster: lightgbm.Booster, matrix: FloatArray, *, port: int, key: str
 ) -> Batch:
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    link.connect()
-    link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    headers = {"Content-Type": media, "X-API-Key": key}
+    head = (
+        f"POST /api/churn/batch HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {media}\r\n"
+        f"X-API-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
     served: list[float] = []
     model: list[float] = []
-    try:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for turn in range(WARM_UP + TURNS):
             began = time.perf_counter()
-            link.request("POST", "/api/churn/batch", body, headers)
-            answer = link.getresponse()
-            content = answer.read()
+            link.sendall(head + body)
+            status, content = _answer(link)
             middle = time.perf_counter()
             expected = booster.predict(matrix, num_threads=1)
             end = time.perf_counter()
-            if answer.status != http.client.OK:
-                return Batch(media, bytes_sent=len(body), refused=answer.status)
+            if status != http.client.OK:
+                return Batch(media, bytes_sent=len(body), refused=status)
             if turn == 0 and media == JSON:
                 _check(content, np.asarray(expected))
             if turn >= WARM_UP:
                 served.append(1e3 * (middle - began))
                 model.append(1e3 * (end - middle))
-    finally:
-        link.close()
     return Batch(media, float(np.median(served)), float(np.median(model)), len(body))
+
+
+def _answer(link: socket.socket) -> tuple[int, bytes]:
+    """Read one answer: the library's client would be half a millisecond of what is measured."""
+    held = bytearray()
+    while (end := held.find(b"\r\n\r\n")) < 0:
+        held += _some(link)
+    length = int(held[:end].lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(held) < end + 4 + length:
+        held += _some(link)
+    return int(held[9:12]), bytes(held[end + 4 :])
+
+
+def _some(link: socket.socket) -> bytes:
+    part = link.recv(1 << 20)
+    if not part:
+        raise ConnectionError("the platform hung up within an answer")
+    return part
 
 
 def _check(content: bytes, expected: FloatArray) -> None:

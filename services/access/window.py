@@ -14,6 +14,7 @@ from math import ceil
 from threading import Lock
 
 SLOTS = 60
+_EMPTY = array("Q", bytes(8 * (SLOTS + 1)))
 
 
 class Window:
@@ -27,26 +28,39 @@ class Window:
     __slots__ = ("counts", "first", "last", "total")
 
     def __init__(self, slot: int) -> None:
-        self.counts = array("Q", bytes(8 * (SLOTS + 1)))
+        self.counts = _EMPTY[:]
         self.first = slot
         self.last = slot
         self.total = 0
 
     def advance(self, slot: int) -> None:
         """Drop the parts that left the window."""
-        passed = slot - self.last
-        if passed <= 0:
+        if slot <= self.last:
             return
-        counts = self.counts
-        if passed > SLOTS:
-            self.counts = array("Q", bytes(8 * (SLOTS + 1)))
+        # Nothing is older than the first part: what comes before it is empty already.
+        begin = max(self.last, self.first + SLOTS) + 1
+        if slot - begin >= SLOTS:
+            self.counts[:] = _EMPTY
             self.total = 0
-        else:
-            for left in range(self.last + 1, slot + 1):
-                place = left % (SLOTS + 1)
-                self.total -= counts[place]
-                counts[place] = 0
+        elif begin <= slot:
+            start, end = begin % (SLOTS + 1), slot % (SLOTS + 1) + 1
+            if start < end:
+                self._drop(start, end)
+            else:
+                self._drop(start, SLOTS + 1)
+                self._drop(0, end)
         self.last = slot
+        if not self.total:
+            self.first = slot
+
+    def _drop(self, begin: int, end: int) -> None:
+        # By slices: a caller who comes once a second leaves sixty parts of a second's window.
+        if end - begin == 1:
+            self.total -= self.counts[begin]
+            self.counts[begin] = 0
+            return
+        self.total -= sum(self.counts[begin:end])
+        self.counts[begin:end] = _EMPTY[begin:end]
 
     def take(self, slot: int, amount: int) -> None:
         """Count what is taken now."""

@@ -131,7 +131,8 @@ class Desk:
         form = None if explain else release.form
         if kind != JSON:
             most = release.contract.config.serving.max_batch_rows
-            arrow = tables.read_arrow(body, kind, most_rows=most)
+            texts = () if form is None else form.texts
+            arrow = tables.read_arrow(body, kind, most_rows=most, texts=texts)
             if form is not None:
                 with suppress(CloserLook):
                     return tables.to_table(form, arrow)

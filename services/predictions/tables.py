@@ -33,7 +33,7 @@ _LONGEST_TEXT = 4096
 _COMPRESSION_SLOT, _HEADER_SLOT = 3, 2
 
 
-def read_arrow(body: bytes, kind: bytes, *, most_rows: int) -> pa.Table:
+def read_arrow(body: bytes, kind: bytes, *, most_rows: int, texts: Sequence[str] = ()) -> pa.Table:
     """Read the body of a batch.
 
     Parameters
@@ -44,6 +44,8 @@ def read_arrow(body: bytes, kind: bytes, *, most_rows: int) -> pa.Table:
         ``ARROW`` or ``PARQUET``.
     most_rows
         Most rows that are taken.
+    texts
+        Names of columns that are texts, when they are known: they need not be looked for first.
 
     Raises
     ------
@@ -53,7 +55,10 @@ def read_arrow(body: bytes, kind: bytes, *, most_rows: int) -> pa.Table:
         It has more rows than that.
     """
     try:
-        table = _read_parquet(body, most_rows) if kind == PARQUET else _read_stream(body, most_rows)
+        if kind == PARQUET:
+            table = _read_parquet(body, most_rows, texts)
+        else:
+            table = _read_stream(body, most_rows)
     except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
         raise TableInvalid(kind.decode(), str(error).splitlines()[0][:200]) from None
     names = table.column_names
@@ -64,21 +69,25 @@ def read_arrow(body: bytes, kind: bytes, *, most_rows: int) -> pa.Table:
     return table
 
 
-def _read_parquet(body: bytes, most_rows: int) -> pa.Table:
-    facts = pq.read_metadata(pa.BufferReader(body))
+def _read_parquet(body: bytes, most_rows: int, texts: Sequence[str]) -> pa.Table:
+    source = pa.BufferReader(body)
+    try:
+        file = pq.ParquetFile(source, read_dictionary=list(texts))
+    except KeyError:
+        file = pq.ParquetFile(source)
+    facts = file.metadata
     if facts.num_rows > most_rows:
         raise BatchTooLarge(facts.num_rows, most_rows)
-    for group in range(facts.num_row_groups):
-        for column in range(facts.num_columns):
-            codec = facts.row_group(group).column(column).compression
-            if codec not in _CODECS:
-                raise TableInvalid(PARQUET.decode(), f"it is packed with {codec}; use SNAPPY")
+    for group in map(facts.row_group, range(facts.num_row_groups)):
+        for column in map(group.column, range(facts.num_columns)):
+            if column.compression not in _CODECS:
+                fault = f"it is packed with {column.compression}; use SNAPPY"
+                raise TableInvalid(PARQUET.decode(), fault)
     # Repeated texts stay packed: a file of a few bytes may stand for gigabytes of them.
-    texts = [field.name for field in facts.schema.to_arrow_schema() if _is_text(field.type)]
-    source = pa.BufferReader(body)
-    table: pa.Table = pq.ParquetFile(source, metadata=facts, read_dictionary=texts).read(
-        use_threads=False
-    )
+    if any(_is_text(field.type) for field in file.schema_arrow):
+        every = [field.name for field in facts.schema.to_arrow_schema() if _is_text(field.type)]
+        file = pq.ParquetFile(source, metadata=facts, read_dictionary=every)
+    table: pa.Table = file.read(use_threads=False)
     for place, name in enumerate(table.column_names):
         if pa.types.is_dictionary(table.column(place).type):
             table = table.set_column(place, name, _unpacked(table.column(place)))
@@ -213,14 +222,14 @@ def answers_table(release: Release, table: Table, answers: Answers) -> pa.Table:
     answers
         What was answered.
     """
-    empty = [None] * table.size
+    empty = pa.nulls(table.size, pa.string())
     columns: dict[str, pa.Array] = {
         "prediction_id": pa.array(answers.ids, pa.string()),
-        "entity": pa.array(table.entities or empty, pa.string()),
-        "as_of": pa.array(table.times or empty, pa.string()),
+        "entity": pa.array(table.entities, pa.string()) if table.entities else empty,
+        "as_of": pa.array(table.times, pa.string()) if table.times else empty,
         **{name: pa.array(values) for name, values in answers.results.items()},
-        "flags": pa.array([_json(flags) for flags in answers.flags], pa.string()),
-        "problem": pa.array(empty, pa.string()),
+        "flags": _flags(answers.flags),
+        "problem": empty,
     }
     return _marked(pa.table(columns), release)
 
@@ -252,6 +261,7 @@ def write_arrow(table: pa.Table, kind: bytes) -> bytes:
     """
     sink = pa.BufferOutputStream()
     if kind == PARQUET:
+        # Ids and numbers are all different: a dictionary of them would only be in the way.
         pq.write_table(
             table, sink, compression="snappy", use_dictionary=False, write_statistics=False
         )
@@ -275,6 +285,13 @@ def _flat(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
         "problem": None if outcome.error is None else _json(outcome.error.to_problem()),
     }
     return said if drivers is None else said | {"drivers": _json(drivers)}
+
+
+def _flags(flags: Sequence[list[dict[str, Any]]]) -> pa.Array:
+    """Write flags as JSON; most batches have none."""
+    if not any(flags):
+        return pa.repeat(pa.scalar("[]"), len(flags))
+    return pa.array([_json(one) for one in flags], pa.string())
 
 
 def _marked(table: pa.Table, release: ReleaseFacts) -> pa.Table:

@@ -9,7 +9,8 @@ from benchmarks.front.overload import CASES, Memory, report
 
 NONE = Tail(0, 0.0, 0.0, 0.0, 0.0)
 OUTCOME = Outcome(
-    due=3_000, statuses={"200": 950, "429": 2_050}, unsent=3, good=Tail(950, 10.0, 20.0, 30.0, 40.0),
+    due=3_000, statuses={"200": 950, "429": 2_050}, unsent=3,
+    good=Tail(950, 10.0, 20.0, 30.0, 40.0),
     shed=Tail(2_050, 1.0, 2.0, 3.0, 49.0), shed_served=Tail(2_050, 1.0, 2.0, 3.0, 49.0),
     shed_without_retry_after=0, good_per_second=950.0, lag_p99_ms=0.1,
 )  # fmt: skip
