@@ -154,7 +154,9 @@ class Limiter:
         tier = self._tiers[name]
         headers.append(self._policies[name])
         key = caller.key_id
-        granted, _, _ = self._bursts.take(f"burst:{key}", tier.burst_per_second, SECOND, 1)
+        granted, _, _ = self._bursts.take(
+            f"burst:{key}", tier.burst_per_second, SECOND, 1, tells=False
+        )
         if not granted:
             raise RateLimited("burst", tier.burst_per_second, SECOND, retry_seconds=1)
         taken = self._store.take(f"requests:{key}", tier.requests_per_minute, 1)
@@ -192,7 +194,7 @@ class Limiter:
             The window is empty.
         """
         limit = self._address_requests
-        granted, _, wait_s = self._bursts.take(f"address:{address}", limit, MINUTE, 1)
+        granted, _, wait_s = self._bursts.take(f"address:{address}", limit, MINUTE, 1, tells=False)
         if not granted:
             raise RateLimited("address", limit, MINUTE, retry_seconds=wait_s)
 

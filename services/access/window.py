@@ -102,7 +102,9 @@ class Windows:
         self._turns_at_s = 0.0
         self._longest_s = 1
 
-    def take(self, key: str, limit: int, expiry: int, amount: int) -> tuple[bool, int, int]:
+    def take(
+        self, key: str, limit: int, expiry: int, amount: int, *, tells: bool = True
+    ) -> tuple[bool, int, int]:
         """Take an amount and tell what the window then holds, in one step.
 
         Parameters
@@ -115,6 +117,8 @@ class Windows:
             Length of the window, seconds.
         amount
             How much is taken, all or nothing.
+        tells
+            Whether the seconds are wanted also when it is granted; else they are 0 then.
 
         Returns
         -------
@@ -129,6 +133,8 @@ class Windows:
             granted = window.total + amount <= limit
             if granted:
                 window.take(slot, amount)
+                if not tells:
+                    return granted, window.total, 0
             wanted = 1 if granted else max(1, min(amount, limit) + window.total - limit)
             back_slot = window.comes_back(slot, wanted)
             wait_s = ceil(back_slot * expiry / SLOTS - now_s)
