@@ -30,6 +30,7 @@ from core.settings import ROOT
 _ENOUGH = 65_536
 _LENGTH = b"content-length:"
 _PATIENCE_SECONDS = 15.0
+_LAST_SENT_SECONDS = 0.5
 _SHED = frozenset({429, 503})
 
 
@@ -94,7 +95,7 @@ class Outcome:
     statuses
         Answers by status; ``0`` where the connection broke or no answer came.
     unsent
-        Requests for which no connection was free until the end.
+        Requests for which no connection was free until the end of the schedule.
     good, shed
         Answers of 200, and answers of 429 or 503, from the moment they were due.
     shed_served
@@ -217,14 +218,15 @@ class Client:
                 waiting.append(moment)
                 self._tally.lag.append(now - moment)
                 planned += 1
+            if now > self._end_s + _LAST_SENT_SECONDS and waiting:
+                self._tally.unsent = len(waiting)
+                waiting.clear()
             self._send(waiting)
             busy = sum(link.is_asked for link in self._links.values()) if planned == due else 1
             if planned == due and not waiting and not busy:
                 break
             if now > self._end_s + _PATIENCE_SECONDS:
-                asked = sum(link.is_asked for link in self._links.values())
-                self._tally.statuses[0] += asked
-                self._tally.unsent = len(waiting)
+                self._tally.statuses[0] += busy
                 break
             pause = began + planned / order.per_second - time.perf_counter()
             if pause > 0:
