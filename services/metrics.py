@@ -44,6 +44,17 @@ class Exchanges:
         self.buckets = [0] * (len(_SECONDS) + 1)
 
 
+class Batches:
+    """Batches of single rows of one release that were computed since the last fold."""
+
+    __slots__ = ("answered", "buckets", "refused")
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.refused = 0
+        self.buckets = [0] * (len(_ROWS) + 1)
+
+
 class Metrics:
     """Counts requests, answers, batches and refusals of one process.
 
@@ -96,6 +107,7 @@ class Metrics:
         )
         # Counted in plain numbers first: files are written twice a second, not per request.
         self._open: dict[tuple[str, str, int, str], Exchanges] = {}
+        self._open_batches: dict[tuple[str, str], Batches] = {}
         self._is_armed = False
         self._by_version: dict[tuple[str, str, str], Counter] = {}
         self._by_model = {model: self._batches.labels(model) for model in models}
@@ -121,9 +133,7 @@ class Metrics:
         found = self._open.get(key)
         if found is None:
             found = self._open[key] = Exchanges()
-            if not self._is_armed:
-                self._is_armed = True
-                asyncio.get_running_loop().call_later(FOLD_SECONDS, self.fold)
+            self._arm()
         found.count += 1
         found.seconds += seconds
         found.buckets[bisect_left(_SECONDS, seconds)] += 1
@@ -135,12 +145,17 @@ class Metrics:
         for (route, method, status, tier), found in done.items():
             known = method if method in _METHODS else "other"
             self._requests.labels(route, known, f"{status}xx", tier).inc(found.count)
-            histogram = self._seconds.labels(route)
-            # The library observes one value at a time only; its parts are what `observe` adds to.
-            histogram._sum.inc(found.seconds)  # noqa: SLF001
-            for bucket, count in zip(histogram._buckets, found.buckets, strict=True):  # noqa: SLF001
-                if count:
-                    bucket.inc(count)
+            _add(self._seconds.labels(route), found.seconds, found.buckets)
+        batches, self._open_batches = self._open_batches, {}
+        for (model, version), batch in batches.items():
+            _add(self._by_model[model], batch.answered + batch.refused, batch.buckets)
+            self.answered(model, version, batch.answered)
+            self.refused(model, version, batch.refused)
+
+    def _arm(self) -> None:
+        if not self._is_armed:
+            self._is_armed = True
+            asyncio.get_running_loop().call_later(FOLD_SECONDS, self.fold)
 
     def answered(self, model: str, version: str, rows: int) -> None:
         """Count rows that were answered."""
@@ -159,9 +174,14 @@ class Metrics:
 
     def computed(self, release: ReleaseFacts, answered: int, refused: int) -> None:
         """Count single rows that were computed together."""
-        self._by_model[release.model].observe(answered + refused)
-        self.answered(release.model, release.version, answered)
-        self.refused(release.model, release.version, refused)
+        key = (release.model, release.version)
+        found = self._open_batches.get(key)
+        if found is None:
+            found = self._open_batches[key] = Batches()
+            self._arm()
+        found.answered += answered
+        found.refused += refused
+        found.buckets[bisect_left(_ROWS, answered + refused)] += 1
 
     def page(self, *, waiting: dict[str, int], under_way: int) -> bytes:
         """Give all counts in Prometheus' text form.
@@ -213,6 +233,14 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         self._declared.append((Gauge, name, labels))
         return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+
+def _add(histogram: Histogram, total: float, buckets: Sequence[int]) -> None:
+    """Add what was counted: the library observes one value at a time only, by these parts."""
+    histogram._sum.inc(total)  # noqa: SLF001
+    for bucket, count in zip(histogram._buckets, buckets, strict=True):  # noqa: SLF001
+        if count:
+            bucket.inc(count)
 
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
