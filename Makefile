@@ -32,7 +32,7 @@ doctor: $(READY) ## Check this installation, and say the fix of each fault
 .PHONY: test
 test: $(READY) ## The fast tier, whole: units, contracts, real servers, real PostgreSQL
 	$(PYTEST) -m "not serve and not quality and not long" -n $(JOBS) --dist loadfile
-	$(PYTEST) -m "serve and not quality and not long"
+	$(PYTEST) -m "serve and not quality and not long" -n $(JOBS) --dist loadfile
 
 .PHONY: test-serve
 test-serve: $(READY) ## Only the tests that start real servers
