@@ -146,7 +146,7 @@ class Connection(HttpToolsProtocol):
         self._lanes.refused += 1
         if is_one_request(data):
             status, head, body = _too_many()
-            self._idle_since_s = self.loop.time()
+            self._header_since_s, self._idle_since_s = None, self.loop.time()
             self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
             return
         self._is_shed = True

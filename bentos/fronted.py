@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The loop asks for the interpreter anew with every packet; a thread that computes would keep it for
 # five milliseconds each time.
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005
 
 T = TypeVar("T")
 

@@ -18,9 +18,10 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
-# Requests begun at a time: about the largest batch that rows of one moment are gathered to, and
-# with what a caller always has no more than the widest tier of one key allows.
-MOST_UNDER_WAY = 240
+# Requests begun at a time: two batches of slow rows and some to gather the next from, and what a
+# processor's own memory still holds. With what a caller always has, fewer than the widest tier of
+# one key allows.
+MOST_UNDER_WAY = 160
 # Of these a caller always has a few, whatever the others ask; probes come from addresses that ask
 # for nothing else.
 ALWAYS_EACH = 8
@@ -87,7 +88,10 @@ class Lanes:
             self._since_s, self._ended = self._now(), 0
         elif self.waiting >= self.room:
             return False
-        self._queues.setdefault(lane, deque()).append(waiter)
+        queue = self._queues.get(lane)
+        if queue is None:
+            queue = self._queues[lane] = deque()
+        queue.append(waiter)
         self.waiting += 1
         return True
 
@@ -122,11 +126,13 @@ class Lanes:
             self._since_s, self._ended = self._now(), 0
 
     def _admit(self, lane: str) -> None:
-        queue = self._queues.pop(lane)
+        queue = self._queues[lane]
         waiter = queue.popleft()
-        if queue:
+        if not queue:
+            del self._queues[lane]
+        elif len(self._queues) > 1:
             # Back to the end of the line: the others are served before its next one.
-            self._queues[lane] = queue
+            self._queues.move_to_end(lane)
         self.waiting -= 1
         waiter.go_on()
 
