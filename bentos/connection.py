@@ -145,9 +145,8 @@ class Connection(HttpToolsProtocol):
         """Refuse a request: unread, where that can be, which costs a tenth."""
         self._lanes.refused += 1
         if is_one_request(data):
-            status, head, body = _too_many()
             self._header_since_s, self._idle_since_s = None, self.loop.time()
-            self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+            self.transport.write(_too_many_whole())
             return
         self._is_shed = True
         super().data_received(data)
@@ -289,6 +288,12 @@ def _too_many() -> tuple[int, bytes, bytes]:
     """Give status, head and body of what is said to whom nobody has time for, made once."""
     status, headers, body = render(Overloaded(_TOO_MANY), instance=None)
     return status, b"".join([b"%s: %s\r\n" % pair for pair in headers]), body
+
+
+@cache
+def _too_many_whole() -> bytes:
+    status, head, body = _too_many()
+    return b"".join((STATUS_LINE[status], head, b"\r\n", body))
 
 
 class _Deaf(asyncio.Protocol):

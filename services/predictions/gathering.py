@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_WAITING = 2048
 MOST_TOGETHER = 256
 # Of those that take longer: the loop takes them back in one turn, in which nobody else is heard.
-MOST_SLOW_TOGETHER = 64
+MOST_SLOW_TOGETHER = 96
 # While one batch is computed, another is handed out or taken back.
 AT_ONCE = 2
 
