@@ -84,11 +84,12 @@ class Lanes:
         waiter
             Told when it is its turn; one that is gone by then begins nothing.
         """
+        queue = self._queues.get(lane)
         if not self.waiting:
             self._since_s, self._ended = self._now(), 0
-        elif self.waiting >= self.room:
+        elif self.waiting >= self.room and (queue is not None and len(queue) >= self._share()):
+            # Whoever has its share already; one caller does not fill the room for the others.
             return False
-        queue = self._queues.get(lane)
         if queue is None:
             queue = self._queues[lane] = deque()
         queue.append(waiter)
@@ -115,6 +116,9 @@ class Lanes:
             self._admit(lane)
         while self._queues and self._total < self._most:
             self._admit(next(iter(self._queues)))
+
+    def _share(self) -> int:
+        return self.room // len(self._queues)
 
     def _keep_pace(self) -> None:
         """Let only as many wait as are answered soon, at the pace of late."""

@@ -144,6 +144,19 @@ class TestRoom:
         assert taken[-1] is False
         assert place.lanes.waiting == LEAST_ROOM
 
+    def test_who_fills_the_room_leaves_the_others_their_share(self) -> None:
+        lanes = Lanes(most_under_way=1, always_each=0)
+        lanes.room = 100
+        place = Place(lanes)
+        ask(place, "a")
+        noisy = [lanes.wait("a", Waiting(place, "a")) for _ in range(300)]
+        quiet = [lanes.wait("b", Waiting(place, "b")) for _ in range(300)]
+        again = [lanes.wait("a", Waiting(place, "a")) for _ in range(10)]
+        assert (sum(noisy), sum(quiet), sum(again)) == (100, 50, 0)
+        lanes.leave("a")
+        lanes.leave("a")
+        assert place.begun == list("aab")
+
     def test_an_idle_time_is_not_a_slow_pace(self) -> None:
         clock = Clock()
         place = self.full(clock)
