@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from uuid_utils import uuid7
 
 from bentos.release import Release, ReleaseFacts
+from bentos.strict_json import read_json
 from core.contract import Row
 from core.errors import AnswerRefused, FieldProblem, RowInvalid, SeptetError
 from core.logs import get_logger
@@ -41,6 +42,13 @@ class Outcome:
 
     answer: Answer | None
     error: SeptetError | None
+
+    @property
+    def end(self) -> Answer | SeptetError:
+        """What the caller gets."""
+        if self.answer is not None:
+            return self.answer
+        return self.error or SeptetError("The server gave no answer to this row.")
 
     def to_json(self) -> dict[str, Any]:
         """Give the plain data that is sent: one of the two is null."""
@@ -170,6 +178,30 @@ def ranked(values: Mapping[int, float | None]) -> list[int]:
     known = {i: value for i, value in values.items() if value is not None}
     first = sorted(known, key=lambda i: -known[i])
     return first + [i for i in values if i not in known]
+
+
+def read_row_of(release: Release, body: bytes, *, max_depth: int) -> Row:
+    """Check a row in the body of a request; as ``read_row``.
+
+    Parameters
+    ----------
+    release
+        Who is asked.
+    body
+        The bytes as they were sent.
+    max_depth
+        Most lists and objects inside each other.
+
+    Raises
+    ------
+    JsonInvalid
+        It is not strict JSON.
+    """
+    row = release.contract.parse_plain(body)
+    if row is None:
+        return read_row(release, read_json(body, max_depth=max_depth))
+    release.predictor.check(row)
+    return row
 
 
 def read_row(release: Release, value: object) -> Row:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bentos.connection import CONNECTION, CYCLE, HEADER_BYTES
 from bentos.reply import Headers, Reply
+from bentos.stepping import in_task
 from core.errors import SeptetError
 from core.logs import get_logger
 from core.platform_config import Limits
@@ -114,6 +115,7 @@ class Border:
 
     async def _run(self, reply: Reply, receive: Receive) -> None:
         """Let the app answer within the deadline."""
+        await in_task()
         deadline = asyncio.timeout(DEADLINE_SECONDS)
         try:
             async with deadline:
@@ -208,6 +210,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
     """Read a body, counted as it comes: a chunked one declares no length."""
     parts: list[bytes] = []
     size = 0
+    await in_task()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while True:

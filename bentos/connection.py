@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from bentos.framing import is_one_request
 from bentos.lanes import lanes_of
 from bentos.problem import render
+from bentos.stepping import Stepped, Steps
 from core.overload import Overloaded, TooManyConnections
 from core.refusals import HeadersTooLarge, HttpInvalid
 
@@ -34,6 +35,8 @@ PEER = "septet.peer"
 CYCLE = "septet.cycle"
 CONNECTION = "septet.connection"
 HEADER_BYTES = "septet.header_bytes"
+# Marks an app whose requests may be stepped without a task (``bentos.stepping``).
+STEPS = "may_be_stepped"
 # A header may take twice this at most: it is looked at once every period.
 HEADER_SECONDS = 5.0
 # Far above any limit in the config, which answers in full; this one only guards the memory.
@@ -97,6 +100,9 @@ class Connection(HttpToolsProtocol):
     # refused unread, and whether it is the last one.
     _is_amid = False
     _held: bytes | None = None
+    # While bytes are parsed, and what was begun by them.
+    _is_parsing = False
+    _begun: RequestResponseCycle | None = None
     _is_shed = False
     _is_last = False
 
@@ -106,6 +112,7 @@ class Connection(HttpToolsProtocol):
         if isinstance(self.app, ProxyHeadersMiddleware):
             self.app = self.app.app
         self._lanes = lanes_of(self.server_state)
+        self._may_step: bool = getattr(self.app, STEPS, False)
         # The caller's key once one has opened; until then its address.
         self.lane = ""
 
@@ -134,12 +141,34 @@ class Connection(HttpToolsProtocol):
             if len(self._held) > MOST_HELD_BYTES:
                 self.flow.pause_reading()
         elif self._is_amid or self._lanes.is_open(self.lane) or self._is_answering():
-            super().data_received(data)
+            self._parse(data)
         elif self._lanes.wait(self.lane, self):
             self._held = data
             self._header_since_s = self._idle_since_s = None
         else:
             self._shed(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came, and begin the request that it begins."""
+        self._is_parsing = self._may_step
+        try:
+            super().data_received(data)
+        finally:
+            self._is_parsing = False
+        cycle, self._begun = self._begun, None
+        if cycle is None:
+            return
+        steps = cycle.run_asgi(self.app)
+        lane = self.lane
+        if cycle.more_body or self._lanes.depth > 1:
+            # The rest of its body is to come; or it was admitted by one that ended at once, as
+            # might be many more.
+            self._run_as_task(lane, steps)
+            return
+        as_task, ended = partial(self._run_as_task, lane), partial(self._lanes.leave, lane)
+        gatherer = Stepped(steps, as_task=as_task, ended=ended).step()
+        if gatherer is not None:
+            gatherer.settle_due()
 
     def _shed(self, data: bytes) -> None:
         """Refuse a request: unread, where that can be, which costs a tenth."""
@@ -160,7 +189,7 @@ class Connection(HttpToolsProtocol):
         self._idle_since_s = None
         self._header_since_s = self.loop.time()
         self.flow.resume_reading()
-        super().data_received(held)
+        self._parse(held)
         if self._is_last:
             self.shutdown()
 
@@ -231,9 +260,15 @@ class Connection(HttpToolsProtocol):
             write_whole(cycle, *_too_many())
             return
         self._lanes.enter(self.lane)
-        task = self.loop.create_task(cycle.run_asgi(app))
+        if self._is_parsing and app is self.app:
+            self._begun = cycle
+        else:
+            self._run_as_task(self.lane, cycle.run_asgi(app))
+
+    def _run_as_task(self, lane: str, steps: Steps) -> None:
+        task = self.loop.create_task(steps)
         self.tasks.add(task)
-        task.add_done_callback(partial(self._ended, self.lane))
+        task.add_done_callback(partial(self._ended, lane))
 
     def _ended(self, lane: str, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)

@@ -66,6 +66,8 @@ class Lanes:
         self._queues: OrderedDict[str, deque[Waiter]] = OrderedDict()
         self.waiting = 0
         self.refused = 0
+        # How many admissions are under way, each begun by the end of what the other admitted.
+        self.depth = 0
         self.room = MOST_ROOM
         self._since_s = 0.0
         self._ended = 0
@@ -138,7 +140,11 @@ class Lanes:
             # Back to the end of the line: the others are served before its next one.
             self._queues.move_to_end(lane)
         self.waiting -= 1
-        waiter.go_on()
+        self.depth += 1
+        try:
+            waiter.go_on()
+        finally:
+            self.depth -= 1
 
 
 @dataclass(frozen=True)

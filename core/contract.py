@@ -64,8 +64,14 @@ class Contract:
         if all(task.MARK for task in tasks):
             tasks = (Task, *tasks)
         shapes = [_shape(config, task, alone=len(tasks) == 1) for task in tasks]
+        features = config.asked_features
         self.usual = next(shape for shape in shapes if shape.mark is None)
         self.marked = tuple(shape for shape in shapes if shape.mark is not None)
+        keys = [config.entity, *([config.as_of] if config.as_of else [])]
+        self._texts = (*keys, *(n for n, f in features.items() if f.type == "category"))
+        # Nothing but the keys and the features: no task's own fields, which may have parts.
+        fields = set(self.row_type.model_fields)
+        self._is_flat = not self.marked and fields == {*keys, *features}
 
     @property
     def row_type(self) -> type[BaseModel]:
@@ -101,6 +107,32 @@ class Contract:
             raise RowInvalid(self._problems(error, shape)) from None
         values: Row = vars(row)
         return values
+
+    def parse_plain(self, body: bytes) -> Row | None:
+        """Check a row straight from its JSON, in a third of the time.
+
+        Parameters
+        ----------
+        body
+            The bytes as they were sent.
+
+        Returns
+        -------
+        dict or None
+            What ``parse_row`` gives for what strict JSON gives; nothing where it refuses the row,
+            and where only a closer look tells: then it is to be asked.
+        """
+        # Without a backslash every quote begins or ends a name or a text, so that a name that came
+        # twice, of which the parser keeps the last, is found by counting.
+        if not self._is_flat or b"\\" in body:
+            return None
+        try:
+            row = self.usual.row_type.__pydantic_validator__.validate_json(body)
+        except ValidationError:
+            return None
+        values: Row = vars(row)
+        texts = sum([values[name] is not None for name in self._texts])
+        return values if body.count(b'"') == 2 * (len(row.model_fields_set) + texts) else None
 
     def example(self) -> Row:
         """Give a row that this contract accepts, with its keys."""

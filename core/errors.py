@@ -39,6 +39,7 @@
     ├── RateLimited                   429   more than the caller's tier allows
     ├── TooManyAtOnce                 429
     ├── Overloaded                    503   more than this process can do
+    ├── SpoolFull                     503   nothing is answered that cannot be kept
     ├── NoChampion                    503   nothing trained yet
     ├── AnswerRefused                 409   what was learned cannot answer this
     ├── RowUnanswered                 500   the model failed on a valid row
@@ -47,8 +48,7 @@
     ├── NotReady                      503   the process serves nothing yet
     ├── DeadlinePassed                504   the answer took too long
     ├── ArtifactCorrupt               500   an artifact is damaged or foreign
-    ├── SourceError                   500   a table cannot be read
-    ├── TrainingRefused               500   the table cannot be trained on
+    ├── SourceError, TrainingRefused  500   a table cannot be read, or not be trained on
     ├── RegistryDown                  503   MLflow does not answer
     ├── RecordsUnavailable            503   the database of keys and audit
     │   ├── RecordsDown               503
@@ -56,9 +56,9 @@
     ├── LibraryMissing                500   a system library is not installed
     └── PortInUse                     500   another process listens there
 
-A class builds its own sentence from typed arguments: what is wrong, then how to mend it. The
-class name is the machine-readable code of the problem document (RFC 9457). What only a request can
-meet stands in ``core.refusals``, keys and their records in ``core.denials``, under the same root.
+A class builds its own sentence from typed arguments: what is wrong, then how to mend it. Its name
+is the code of the problem document (RFC 9457). What only a request can meet stands in
+``core.refusals``, keys and their records in ``core.denials``, under the same root.
 """
 
 from __future__ import annotations

@@ -91,6 +91,30 @@ class TooManyAtOnce(SeptetError):
         return {"Retry-After": "1"}
 
 
+class SpoolFull(SeptetError):
+    """What would be answered cannot be kept.
+
+    Parameters
+    ----------
+    why
+        Why not.
+    """
+
+    status = 503
+    title = "The prediction cannot be kept"
+
+    def __init__(self, why: str = "There is no room for another prediction.") -> None:
+        super().__init__(
+            f"{why} Nothing is answered that is not kept. Free disk space, see to it that the "
+            "worker runs, or raise spool.most_bytes in platform.yaml."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "5"}
+
+
 class Overloaded(SeptetError):
     """The process has as much to do as it can.
 

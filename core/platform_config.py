@@ -48,6 +48,28 @@ class Processes(_Frozen):
     )
 
 
+class Spooling(_Frozen):
+    """How predictions are kept until the worker has moved them to the log."""
+
+    durability: Literal["process", "disk"] = Field(
+        default="process",
+        description="An answer is sent once its record outlives the process, or the machine.",
+    )
+    segment_bytes: int = Field(
+        default=16 * 2**20, ge=2**16, le=2**30, description="Size of a file of the spool."
+    )
+    rotate_seconds: float = Field(
+        default=2.0, gt=0, le=3600, description="The worker gets what is older than this."
+    )
+    most_bytes: int = Field(
+        default=2 * 2**30, ge=2**20, description="All files of the spool together, at most."
+    )
+    when_full: Literal["refuse", "go_on"] = Field(
+        default="refuse",
+        description="Refuse predictions that cannot be kept, or answer them without a record.",
+    )
+
+
 class Tier(_Frozen):
     """How much the callers of one tier may ask, each."""
 
@@ -103,6 +125,7 @@ class PlatformConfig(_Frozen):
     releases: Releases = Releases()
     access: Access = Access()
     serving: Processes = Processes()
+    spool: Spooling = Spooling()
     tiers: dict[Name, Tier] = Field(default_factory=lambda: dict(_TIERS), min_length=1)
 
 

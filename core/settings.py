@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         return self.home / "releases"
 
     @property
+    def spool(self) -> Path:
+        """Folder of the predictions that the worker has not moved yet."""
+        return self.home / "spool"
+
+    @property
     def mlflow_folder(self) -> Path:
         """Folder of MLflow's own database and artifacts."""
         return self.home / "mlflow"

@@ -46,6 +46,9 @@ class Gate(Border):
         What the process holds; started before the first request.
     """
 
+    # Known to ``bentos.connection``: what needs a task asks for one.
+    may_be_stepped = True
+
     def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
         super().__init__(app, limits=lambda: runtime.platform.limits)
         self._runtime = runtime

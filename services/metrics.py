@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -104,6 +104,22 @@ class Metrics:
         )
         self.lines_dropped = self._gauge(
             "septet_access_log_dropped", "Lines of the access log that were lost."
+        )
+        self.spool_bytes = self._gauge(
+            "septet_spool_bytes",
+            "Bytes of predictions that the worker has not moved yet.",
+            of="max",
+        )
+        self.spool_lag_seconds = self._gauge(
+            "septet_spool_lag_seconds",
+            "Seconds that the oldest of them has waited for the worker.",
+            of="max",
+        )
+        self.spool_full = self._gauge(
+            "septet_spool_full", "1 while there is no room for another prediction.", of="max"
+        )
+        self.spool_dropped = self._gauge(
+            "septet_spool_dropped", "Records that were not kept since the start."
         )
         # Counted in plain numbers first: files are written twice a second, not per request.
         self._open: dict[tuple[str, str, int, str], Exchanges] = {}
@@ -230,9 +246,13 @@ class Metrics:
         self._declared.append((Histogram, name, labels))
         return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+    def _gauge(
+        self, name: str, text: str, *labels: str, of: Literal["sum", "max"] = "sum"
+    ) -> Gauge:
+        """Declare a gauge; of several processes their sum is told, or the largest."""
         self._declared.append((Gauge, name, labels))
-        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+        mode: Literal["livesum", "livemax"] = "livemax" if of == "max" else "livesum"
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode=mode)
 
 
 def _add(histogram: Histogram, total: float, buckets: Sequence[int]) -> None:

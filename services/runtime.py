@@ -27,8 +27,10 @@ from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
 from services.predictions.crew import Crew
 from services.predictions.desk import Desk
+from services.predictions.journal import Journal
 from services.predictions.means import Means
 from services.predictions.remote_desk import RemoteDesk
+from services.predictions.spool import Spool
 from services.records import Records
 from services.releases.champions import Champions
 from services.topology import Bentos
@@ -70,6 +72,7 @@ class Runtime:
         self._keys: KeyStore | None = None
         self._audit: AuditRecorder | None = None
         self._idempotency: Idempotency | None = None
+        self._spool: Spool | None = None
         self._desks: dict[str, Desk] | dict[str, RemoteDesk] = {}
 
     @property
@@ -144,6 +147,11 @@ class Runtime:
         load = load_of_process()
         self.metrics.connections_waiting.set(load.waiting)
         self.metrics.shed.set(load.refused)
+        if self._spool is not None:
+            self.metrics.spool_bytes.set(self._spool.held_bytes)
+            self.metrics.spool_lag_seconds.set(self._spool.lag_seconds)
+            self.metrics.spool_full.set(self._spool.is_full)
+            self.metrics.spool_dropped.set(self._spool.dropped)
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 
@@ -204,6 +212,8 @@ class Runtime:
             self.traces = Traces(settings.traces_address)
         self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
+        self._spool = Spool(settings.spool, self.platform.spool)
+        self._spool.start()
         self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
         # which was seen to stall requests by more than 100 ms.
@@ -252,6 +262,8 @@ class Runtime:
         """Stop following, and write what waits."""
         self.champions.stop()
         self.crew.close()
+        if self._spool is not None:
+            self._spool.stop()
         if self._keys is not None:
             self._keys.stop()
         if self._audit is not None:
@@ -278,7 +290,7 @@ class Runtime:
         """Find who holds the models, follow their champions, and give what answers for each."""
         models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
         depth = self.platform.limits.json_depth
-        means = Means(self.metrics, self.limiter, self.crew, depth)
+        means = Means(self.metrics, self.limiter, self.crew, Journal(self._spool), depth)
         if self.platform.serving.topology == "colocated":
             self.holder.start(settings.releases, poll_seconds=poll_seconds)
             return {model: Desk(model, self.holder, means) for model in models}

@@ -8,8 +8,7 @@ request fails for it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from core.overload import RateLimited, TooManyAtOnce
 
@@ -23,8 +22,7 @@ MINUTE = 60
 SECOND = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of a wish to take from a window.
 
     Parameters
@@ -45,8 +43,16 @@ class Taken:
 class Store(Protocol):
     """Where the minute's windows are counted."""
 
-    def take(self, key: str, limit: int, amount: int) -> Taken | Awaitable[Taken]:
-        """Take an amount from a key's window of a minute, at once or after asking around."""
+    def take(self, key: str, limit: int, amount: int, *, tells: bool) -> Taken | Awaitable[Taken]:
+        """Take an amount from a key's window of a minute, at once or after asking around.
+
+        Parameters
+        ----------
+        key, limit, amount
+            As ``Windows.take`` has them.
+        tells
+            Whether the seconds until something comes back are wanted also when it is granted.
+        """
 
 
 class LocalStore:
@@ -61,10 +67,10 @@ class LocalStore:
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
-    def take(self, key: str, limit: int, amount: int) -> Taken:
+    def take(self, key: str, limit: int, amount: int, *, tells: bool) -> Taken:
         """Take an amount from a key's window of a minute."""
-        granted, total, wait_s = self._windows.take(key, limit, MINUTE, amount)
-        return Taken(granted, max(0, limit - total), wait_s)
+        granted, total, wait_s = self._windows.take(key, limit, MINUTE, amount, tells=tells)
+        return Taken(granted, limit - total if total < limit else 0, wait_s)
 
 
 class Limiter:
@@ -159,7 +165,7 @@ class Limiter:
         )
         if not granted:
             raise RateLimited("burst", tier.burst_per_second, SECOND, retry_seconds=1)
-        taken = self._store.take(f"requests:{key}", tier.requests_per_minute, 1)
+        taken = self._store.take(f"requests:{key}", tier.requests_per_minute, 1, tells=True)
         if isinstance(taken, Taken):
             _settle("requests", tier.requests_per_minute, taken, headers)
             return None
@@ -174,7 +180,7 @@ class Limiter:
             The window does not hold so many.
         """
         limit = self._tiers[self.tier_of(caller)].rows_per_minute
-        taken = self._store.take(f"rows:{caller.key_id}", limit, rows)
+        taken = self._store.take(f"rows:{caller.key_id}", limit, rows, tells=False)
         if isinstance(taken, Taken):
             _settle("rows", limit, taken, None)
             return None

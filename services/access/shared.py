@@ -21,6 +21,7 @@ from math import ceil
 from limits.aio.storage import RedisStorage
 from redis.exceptions import RedisError
 
+from bentos.stepping import in_task
 from core.logs import get_logger
 from services.access.limits import MINUTE, LocalStore, Taken
 
@@ -90,10 +91,10 @@ class SharedStore:
         """Whether this process counts for itself."""
         return self._probe is not None
 
-    def take(self, key: str, limit: int, amount: int) -> Taken | Awaitable[Taken]:
+    def take(self, key: str, limit: int, amount: int, *, tells: bool) -> Taken | Awaitable[Taken]:
         """Take an amount from a key's window of a minute: at once from a lease, or from Redis."""
         if self._probe is not None:
-            return self._local.take(key, ceil(limit / self._processes), amount)
+            return self._local.take(key, ceil(limit / self._processes), amount, tells=tells)
         lease = self._leases.get(key)
         if lease is not None and lease.left >= amount and time.monotonic() < lease.until_s:
             return _spend(lease, amount)
@@ -109,6 +110,7 @@ class SharedStore:
             self._storage = None
 
     async def _ask(self, key: str, limit: int, amount: int) -> Taken:
+        await in_task()
         lock = self._asking.setdefault(key, asyncio.Lock())
         try:
             async with lock:
@@ -118,7 +120,7 @@ class SharedStore:
                 return await self._lease(key, limit, amount)
         except (RedisError, OSError, TimeoutError) as error:
             self._lose(error)
-            return self._local.take(key, ceil(limit / self._processes), amount)
+            return self._local.take(key, ceil(limit / self._processes), amount, tells=True)
         finally:
             if not lock.locked():
                 self._asking.pop(key, None)

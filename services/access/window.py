@@ -14,7 +14,8 @@ from math import ceil
 from threading import Lock
 
 SLOTS = 60
-_EMPTY = array("Q", bytes(8 * (SLOTS + 1)))
+_RING = SLOTS + 1
+_EMPTY = array("Q", bytes(8 * _RING))
 
 
 class Window:
@@ -43,11 +44,11 @@ class Window:
             self.counts[:] = _EMPTY
             self.total = 0
         elif begin <= slot:
-            start, end = begin % (SLOTS + 1), slot % (SLOTS + 1) + 1
+            start, end = begin % _RING, slot % _RING + 1
             if start < end:
                 self._drop(start, end)
             else:
-                self._drop(start, SLOTS + 1)
+                self._drop(start, _RING)
                 self._drop(0, end)
         self.last = slot
         if not self.total:
@@ -62,23 +63,20 @@ class Window:
         self.total -= sum(self.counts[begin:end])
         self.counts[begin:end] = _EMPTY[begin:end]
 
-    def take(self, slot: int, amount: int) -> None:
-        """Count what is taken now."""
-        self.counts[slot % (SLOTS + 1)] += amount
-        self.total += amount
-
     def comes_back(self, slot: int, wanted: int) -> int:
         """Give the slot in which so much of what was taken has left the window."""
         counts, found = self.counts, 0
         first = max(self.first, slot - SLOTS)
-        while first < slot and not counts[first % (SLOTS + 1)]:
+        while first < slot and not counts[first % _RING]:
             first += 1
         # Nothing is older than this: the next look starts here.
         self.first = first
+        if wanted == 1 and self.total:
+            return first + _RING
         for part in range(first, slot + 1):
-            found += counts[part % (SLOTS + 1)]
+            found += counts[part % _RING]
             if found >= wanted:
-                return part + SLOTS + 1
+                return part + _RING
         return slot + 1
 
 
@@ -129,10 +127,15 @@ class Windows:
         now_s = self._monotonic()
         slot = int(now_s * SLOTS / expiry)
         with self._lock:
-            window = self._window(key, now_s, expiry, slot)
+            window = self._young.get(key)
+            if window is None or now_s >= self._turns_at_s or expiry > self._longest_s:
+                window = self._window(key, now_s, expiry, slot)
+            elif slot > window.last:
+                window.advance(slot)
             granted = window.total + amount <= limit
             if granted:
-                window.take(slot, amount)
+                window.counts[slot % _RING] += amount
+                window.total += amount
                 if not tells:
                     return granted, window.total, 0
             wanted = 1 if granted else max(1, min(amount, limit) + window.total - limit)
@@ -141,6 +144,7 @@ class Windows:
             return granted, window.total, max(wait_s, 1)
 
     def _window(self, key: str, now_s: float, expiry: int, slot: int) -> Window:
+        """Give a window that is not among the young ones, or after their time."""
         if now_s >= self._turns_at_s or expiry > self._longest_s:
             self._longest_s = max(self._longest_s, expiry)
             self._turn(now_s)
@@ -155,7 +159,7 @@ class Windows:
         if now_s >= self._turns_at_s:
             self._old, self._young = self._young, {}
         # A window longer than any before keeps what there is a little longer.
-        self._turns_at_s = now_s + ceil(self._longest_s * (SLOTS + 1) / SLOTS)
+        self._turns_at_s = now_s + ceil(self._longest_s * _RING / SLOTS)
 
     def count(self) -> int:
         """Say how many windows are held."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bentos.border import DEADLINE_SECONDS
+from bentos.stepping import in_task
 from core.overload import Overloaded
 from core.refusals import DeadlinePassed
 
@@ -80,6 +81,7 @@ class Crew:
         DeadlinePassed
             It was not ready in time.
         """
+        await in_task()
         queue = self._queues.get(caller)
         if self._waiting >= self._most_waiting:
             raise Overloaded(f"{self._waiting:,} batches wait already.")

@@ -8,18 +8,20 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bentos.answering import Outcome, answer_rows, predict_rows, read_row, read_rows
+from bentos.answering import Outcome, answer_rows, predict_rows, read_row_of, read_rows
 from bentos.border import JSON
 from bentos.problem import to_fast_bytes
 from bentos.release import self_prediction
 from bentos.strict_json import read_json
 from bentos.tabular import answer_table, batch_json, read_body, rows_of
-from core.errors import ArtifactCorrupt
+from core.errors import ArtifactCorrupt, SeptetError
+from core.overload import SpoolFull
 from core.refusals import BatchTooLarge, ModelUnhealthy
 from core.table import CloserLook, Table
 from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.gathering import MOST_SLOW_TOGETHER, Flight, Tick
+from services.predictions.journal import Asked
 
 if TYPE_CHECKING:
     from bentos.holder import Holder
@@ -53,9 +55,10 @@ class Desk:
         self._metrics = means.metrics
         self._limiter = means.limiter
         self._crew = means.crew
+        self._journal = means.journal
         self._depth = means.json_depth
         observe = self._metrics.computed
-        self._tick = Tick(observe)
+        self._tick = Tick(self._journal.outcomes, observe)
         most = MOST_SLOW_TOGETHER
         self._slow = Flight(partial(self._in_crew, explain=False), observe, most=most)
         self._reasons = Flight(partial(self._in_crew, explain=True), observe, most=most)
@@ -72,15 +75,23 @@ class Desk:
         wait = self._limiter.take_rows(caller, 1)
         if wait is not None:
             await wait
-        row = read_row(release, read_json(body, max_depth=self._depth))
-        reply.notes["version"] = release.version
-        if explain:
-            answer = await self._reasons.submit(release, row)
-        elif release.predictor.IS_QUICK:
-            answer = await self._tick.submit(release, row)
-        else:
-            answer = await self._slow.submit(release, row)
-        await reply.answer(to_fast_bytes(answer), media_type=JSON)
+        try:
+            row = read_row_of(release, body, max_depth=self._depth)
+            reply.notes["version"] = release.version
+            asked = Asked(caller.key_id, reply.started_s, body)
+            if not explain and release.predictor.IS_QUICK:
+                content = await self._tick.submit(release, row, asked)
+            else:
+                flight = self._reasons if explain else self._slow
+                content = to_fast_bytes(await flight.submit(release, row))
+                if (kept := self._journal.rows(release, [asked], [content])) is not None:
+                    await kept
+        except SpoolFull:
+            raise
+        except SeptetError as error:
+            self._journal.refused(release, caller, reply.started_s, error)
+            raise
+        await reply.answer(content, media_type=JSON)
 
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer a batch, each row on its own."""
@@ -103,6 +114,10 @@ class Desk:
         refused, content = await self._crew.run(caller.key_id, answer)
         self._metrics.answered(self.model, release.version, size - refused)
         self._metrics.refused(self.model, release.version, refused)
+        parts = (body, content)
+        kept = self._journal.batch(release, caller, reply.started_s, (kind, wanted), parts)
+        if kept is not None:
+            await kept
         await reply.answer(content, media_type=wanted)
 
     async def example(self) -> tuple[str, dict[str, Any]]:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bentos.answering import Answer, Outcome, predict_rows
 from bentos.border import DEADLINE_SECONDS
+from bentos.stepping import Gathered, in_task
 from core.overload import Overloaded
 from core.refusals import DeadlinePassed
 
 if TYPE_CHECKING:
     from bentos.release import Release, ReleaseFacts
     from core.contract import Row
+    from services.predictions.journal import Asked
 
 MOST_WAITING = 2048
 MOST_TOGETHER = 256
+# Of those that are answered at once.
+ENOUGH_TOGETHER = 32
 # Of those that take longer: the loop takes them back in one turn, in which nobody else is heard.
 MOST_SLOW_TOGETHER = 96
 # While one batch is computed, another is handed out or taken back.
@@ -29,35 +34,50 @@ AT_ONCE = 2
 # What answers, and what it is asked: checked rows here, the bytes of a row over a hop.
 R = TypeVar("R", bound="ReleaseFacts")
 Q = TypeVar("Q")
+T = TypeVar("T")
 
 Compute = Callable[[R, Sequence[Q]], Awaitable[Sequence[Outcome]]]
 Observe = Callable[["ReleaseFacts", int, int], None]
+# Writes down what was answered: what each row is answered with, once it may be.
+Keep = Callable[
+    ["Release", Sequence["Asked"], Sequence[Outcome]],
+    tuple[Sequence[bytes | Exception], "asyncio.Future[None] | None"],
+]
+
+
+_Waiting = tuple["Release", "Row", "Asked", Gathered[bytes]]
 
 
 class Tick:
-    """Gathers the rows of one turn of the event loop, and answers them at its end.
+    """Gathers the rows of one turn of the event loop, and answers them at its end at the latest.
 
     For models that answer within a millisecond: the requests that the sockets hold when the
     process comes back to them are read, checked and queued in one turn, so that the batch grows
-    with the load by itself, and no row ever waits for another to come.
+    with the load by itself, and no row ever waits for another to come. So many that a batch gains
+    nothing more by others are answered at once, while what they need is still at hand.
 
     Parameters
     ----------
+    keep
+        Writes down what was answered.
     observe
         Is told how many rows of each batch were answered, and how many refused.
     """
 
-    def __init__(self, observe: Observe) -> None:
+    def __init__(self, keep: Keep, observe: Observe) -> None:
+        self._keep = keep
         self._observe = observe
-        self._waiting: list[tuple[Release, Row, asyncio.Future[Answer]]] = []
+        self._waiting: list[_Waiting] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_settling = False
 
     @property
     def depth(self) -> int:
         """Rows that wait."""
         return len(self._waiting)
 
-    def submit(self, release: Release, row: Row) -> asyncio.Future[Answer]:
-        """Queue a row; the future gives its answer, or raises why there is none.
+    def submit(self, release: Release, row: Row, asked: Asked) -> Gathered[bytes]:
+        """Queue a row; the future gives its answer as JSON, or raises why there is none.
 
         Parameters
         ----------
@@ -65,6 +85,8 @@ class Tick:
             The release that answers.
         row
             As ``read_row`` gave it.
+        asked
+            The row as it came.
 
         Raises
         ------
@@ -74,28 +96,46 @@ class Tick:
         waiting = self._waiting
         if len(waiting) >= MOST_WAITING:
             raise Overloaded(f"{len(waiting):,} rows wait for {release.model}.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        loop = self._loop
+        if loop is None:
+            # Asked for once: it costs a system call.
+            loop = self._loop = asyncio.get_running_loop()
+        future: Gathered[bytes] = Gathered(self, loop)
         if not waiting:
-            loop.call_soon(self._flush)
-        waiting.append((release, row, future))
+            loop.call_soon(self._settle_all)
+        waiting.append((release, row, asked, future))
         return future
 
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), MOST_TOGETHER):
-            self._answer(waiting[start : start + MOST_TOGETHER])
+    def settle_due(self) -> None:
+        """Answer what waits when it is enough, and none of it was begun by what is ended now."""
+        if len(self._waiting) >= ENOUGH_TOGETHER and not self._is_settling:
+            self._settle_all()
 
-    def _answer(self, part: Sequence[tuple[Release, Row, asyncio.Future[Answer]]]) -> None:
-        for release, places in by_release([release for release, _, _ in part]):
-            futures = [part[i][2] for i in places]
+    def _settle_all(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._is_settling = True
+        try:
+            for start in range(0, len(waiting), MOST_TOGETHER):
+                self._answer(waiting[start : start + MOST_TOGETHER])
+        finally:
+            self._is_settling = False
+
+    def _answer(self, part: Sequence[_Waiting]) -> None:
+        for release, places in by_release([entry[0] for entry in part]):
+            futures = [part[i][3] for i in places]
+            ends: Sequence[bytes | Exception]
+            kept = None
             try:
                 outcomes = predict_rows(release, [part[i][1] for i in places], explain=False)
+                ends, kept = self._keep(release, [part[i][2] for i in places], outcomes)
             except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
-                settle_all(futures, [error] * len(futures))
-                self._observe(release, 0, len(futures))
+                ends = [error] * len(futures)
+            answered = sum([type(end) is bytes for end in ends])
+            self._observe(release, answered, len(ends) - answered)
+            if kept is None:
+                settle_all(futures, ends)
             else:
-                self._observe(release, *settle_all(futures, outcomes))
+                kept.add_done_callback(partial(_settle_kept, futures, ends))
 
 
 class Flight(Generic[R, Q]):
@@ -139,6 +179,7 @@ class Flight(Generic[R, Q]):
         """
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded(f"{len(self._waiting):,} rows wait for {release.model}.")
+        await in_task()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((release, row, future))
         if self._under_way < AT_ONCE:
@@ -168,13 +209,16 @@ class Flight(Generic[R, Q]):
         self, release: R, part: Sequence[tuple[R, Q, asyncio.Future[Answer]]]
     ) -> None:
         futures = [future for _, _, future in part]
+        ends: Sequence[Answer | Exception]
         try:
             outcomes = await self._compute(release, [row for _, row, _ in part])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
-            settle_all(futures, [error] * len(futures))
-            self._observe(release, 0, len(futures))
+            ends = [error] * len(futures)
         else:
-            self._observe(release, *settle_all(futures, outcomes))
+            ends = [outcome.end for outcome in outcomes]
+        refused = sum([isinstance(end, Exception) for end in ends])
+        self._observe(release, len(ends) - refused, refused)
+        settle_all(futures, ends)
 
 
 def by_release(releases: Sequence[R]) -> list[tuple[R, list[int]]]:
@@ -193,10 +237,8 @@ def by_release(releases: Sequence[R]) -> list[tuple[R, list[int]]]:
     return list(groups.values())
 
 
-def settle_all(
-    futures: Sequence[asyncio.Future[Answer]], ends: Sequence[Outcome | Exception]
-) -> tuple[int, int]:
-    """Give each waiting caller its answer or its error; how many were answered, and refused.
+def settle_all(futures: Sequence[asyncio.Future[T]], ends: Sequence[T | Exception]) -> None:
+    """Give each waiting caller its answer or its error.
 
     Parameters
     ----------
@@ -205,19 +247,24 @@ def settle_all(
     ends
         What became of their rows, in the same order.
     """
-    answered = 0
     for future, end in zip(futures, ends, strict=True):
-        answered += isinstance(end, Outcome) and end.answer is not None
-        _settle(future, end)
-    return answered, len(futures) - answered
+        if future.done():
+            continue
+        if isinstance(end, Exception):
+            future.set_exception(end)
+        else:
+            future.set_result(end)
+        if type(future) is Gathered and future.go_on is not None:
+            future.go_on()
 
 
-def _settle(future: asyncio.Future[Answer], end: Outcome | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(end, Exception):
-        future.set_exception(end)
-    elif end.answer is not None:
-        future.set_result(end.answer)
-    elif end.error is not None:
-        future.set_exception(end.error)
+def _settle_kept(
+    futures: Sequence[Gathered[bytes]],
+    ends: Sequence[bytes | Exception],
+    kept: asyncio.Future[None],
+) -> None:
+    """Answer rows once they are kept; none of them when they could not be."""
+    error = kept.exception()
+    if isinstance(error, Exception):
+        ends = [error] * len(ends)
+    settle_all(futures, ends)

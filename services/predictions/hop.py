@@ -18,6 +18,7 @@ import orjson
 from bentos.answering import Outcome
 from bentos.border import DEADLINE_SECONDS
 from bentos.front import GATHERED
+from bentos.stepping import in_task
 from core.errors import SeptetError
 from core.overload import Overloaded
 from core.refusals import DeadlinePassed, ModelUnreachable
@@ -155,6 +156,7 @@ class Hop:
         headers = self._headers
         if request_id is not None:
             headers = {**headers, "X-Request-Id": request_id.decode("latin-1")}
+        await in_task()
         try:
             async with asyncio.timeout(HOP_SECONDS):
                 status, content = await self._post(body, explain=explain, headers=headers)

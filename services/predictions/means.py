@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from services.access.limits import Limiter
     from services.metrics import Metrics
     from services.predictions.crew import Crew
+    from services.predictions.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Means:
         Counts what each caller asks.
     crew
         Computes what takes long.
+    journal
+        Writes down what is predicted.
     json_depth
         Most lists and objects inside each other in a body.
     """
@@ -30,4 +33,5 @@ class Means:
     metrics: Metrics
     limiter: Limiter
     crew: Crew
+    journal: Journal
     json_depth: int

@@ -19,6 +19,7 @@ from services.predictions import tables
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.desk import AT_ONCE_BYTES, answer_kind, body_kind
 from services.predictions.gathering import Flight
+from services.predictions.journal import Asked
 
 if TYPE_CHECKING:
     from bentos.release import ReleaseFacts
@@ -71,6 +72,7 @@ class RemoteDesk:
         self._metrics = means.metrics
         self._limiter = means.limiter
         self._crew = means.crew
+        self._journal = means.journal
         self._depth = means.json_depth
         observe = self._metrics.computed
         self._answers: Flight[ReleaseFacts, bytes] = Flight(
@@ -92,11 +94,20 @@ class RemoteDesk:
         wait = self._limiter.take_rows(caller, 1)
         if wait is not None:
             await wait
-        read_json(body, max_depth=self._depth)
         flight = self._reasons if explain else self._answers
-        answer = await flight.submit(release, body)
+        try:
+            read_json(body, max_depth=self._depth)
+            answer = await flight.submit(release, body)
+        except SeptetError as error:
+            self._journal.refused(release, caller, reply.started_s, error)
+            raise
         reply.notes["version"] = answer["version"]
-        await reply.answer(to_fast_bytes(answer), media_type=JSON)
+        content = to_fast_bytes(answer)
+        told = _of_version(release, answer["version"])
+        asked = Asked(caller.key_id, reply.started_s, body)
+        if (kept := self._journal.rows(told, [asked], [content])) is not None:
+            await kept
+        await reply.answer(content, media_type=JSON)
 
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer a batch, each row on its own."""
@@ -125,6 +136,10 @@ class RemoteDesk:
         reply.notes["version"], reply.notes["rows"] = told.version, batch.size
         self._metrics.answered(self.model, told.version, batch.size - refused)
         self._metrics.refused(self.model, told.version, refused)
+        parts = (body, content)
+        kept = self._journal.batch(told, caller, reply.started_s, (kind, wanted), parts)
+        if kept is not None:
+            await kept
         await reply.answer(content, media_type=wanted)
 
     async def example(self) -> tuple[str, dict[str, Any]]:
@@ -189,9 +204,13 @@ def _write(release: ReleaseFacts, row: object) -> bytes | SeptetError:
 def _told(release: ReleaseFacts, outcomes: Sequence[Outcome]) -> ReleaseFacts:
     """Give the release with the version that answered: the bento may have switched meanwhile."""
     said = next((o.answer["version"] for o in outcomes if o.answer is not None), release.version)
-    if said == release.version:
+    return _of_version(release, said)
+
+
+def _of_version(release: ReleaseFacts, version: str) -> ReleaseFacts:
+    if version == release.version:
         return release
-    return replace(release, identity=release.identity.model_copy(update={"version": said}))
+    return replace(release, identity=release.identity.model_copy(update={"version": version}))
 
 
 def _put_together(

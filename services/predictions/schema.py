@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from bentos.catalog import path_name
 from bentos.predictor import Explanation, Flag
 from core import errors as e
+from core import overload as o
 from core import refusals as r
 from core.contract import Contract
 from services.openapi.examples import example_of
@@ -18,7 +19,13 @@ from services.openapi.samples import INSTANCE, sample
 from services.predictions.tables import KINDS
 from services.releases.champions import Champions
 
-_PREDICTING: Kinds = (r.QueryInvalid, e.RowInvalid, e.NoChampion, r.ModelUnreachable)
+_PREDICTING: Kinds = (
+    r.QueryInvalid,
+    e.RowInvalid,
+    e.NoChampion,
+    r.ModelUnreachable,
+    o.SpoolFull,
+)
 ROW_ERRORS: Kinds = (*_PREDICTING, e.AnswerRefused, r.RowUnanswered)
 BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge)
 _SHARED: tuple[type[BaseModel], ...] = (Flag, Explanation)

@@ -18,6 +18,7 @@ from bentos import border, connection
 from bentos.border import Border
 from bentos.connection import Connection
 from bentos.lanes import Lanes
+from bentos.reply import Reply
 from core.platform_config import Limits
 from tests.serve.conftest import free_port
 
@@ -38,11 +39,26 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+class Quick(Border):
+    """A border that answers by itself what is not slow, and needs no task for it."""
+
+    may_be_stepped = True
+
+    async def _answer(self, reply: Reply, receive: Receive) -> None:
+        scope = reply.scope
+        if scope["path"] == "/slow":
+            await super()._answer(reply, receive)
+            return
+        if scope["method"] == "POST":
+            await self._take_body(reply, receive)
+        await reply.answer(scope["path"].encode(), media_type=b"text/plain")
+
+
 @contextmanager
-def serving() -> Iterator[tuple[int, Callable[[], None]]]:
+def serving(kind: type[Border] = Border) -> Iterator[tuple[int, Callable[[], None]]]:
     """Run a server in a thread; give its port, and how to let it end."""
     port = free_port()
-    gate = Border(app, limits=lambda: Limits(body_bytes=4096))
+    gate = kind(app, limits=lambda: Limits(body_bytes=4096))
     config = uvicorn.Config(
         gate, port=port, http=Connection, lifespan="off", log_level="critical", timeout_keep_alive=1
     )
@@ -60,11 +76,11 @@ def serving() -> Iterator[tuple[int, Callable[[], None]]]:
     thread.join()
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+@pytest.fixture(params=[Border, Quick])
+def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(connection, "HEADER_SECONDS", 0.2)
     monkeypatch.setattr(border, "BODY_SECONDS", 0.3)
-    with serving() as (found, _):
+    with serving(request.param) as (found, _):
         yield found
 
 
@@ -260,6 +276,31 @@ class TestTurns:
         with serving() as (port, stop):
             answers = asyncio.run(run(port, stop))
         assert [answer[9:12] for answer in answers] == [b"200"] * 2
+
+    def test_a_thousand_that_wait_and_end_at_once_are_all_answered(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Each admits the next one as it ends: not inside of each other, which would not end well.
+        lanes = Full(room=2000)
+        monkeypatch.setattr(connection, "lanes_of", lambda _: lanes)
+
+        async def run(port: int) -> list[bytes]:
+            slow = asyncio.create_task(exchange(port, SLOW))
+            await asyncio.sleep(0.2)
+            links = [await asyncio.open_connection("127.0.0.1", port) for _ in range(1000)]
+            for _, writer in links:
+                writer.write(GET)
+            assert (await slow)[9:12] == b"200"
+            try:
+                return [await reader.readuntil(b"\r\n\r\n/") for reader, _ in links]
+            finally:
+                for _, writer in links:
+                    writer.close()
+
+        with serving(Quick) as (port, _):
+            answers = asyncio.run(run(port))
+        assert [answer[9:12] for answer in answers] == [b"200"] * 1000
+        assert (lanes.waiting, lanes.refused) == (0, 0)
 
 
 class TestGarbage:

@@ -1,11 +1,13 @@
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentos.strict_json import read_json
 from core.config import ModelConfig
 from core.contract import Contract
 from core.errors import RowInvalid
@@ -33,6 +35,7 @@ CONFIG = ModelConfig.model_validate(
     }
 )  # fmt: skip
 CONTRACT = Contract(CONFIG)
+TIME = "2026-01-31T00:00:00Z"
 GOOD: dict[str, Any] = {"hours": 3, "plan": "annual", "late": True}
 
 
@@ -109,3 +112,84 @@ def test_the_schema_tells_units_bounds_and_an_example() -> None:
     assert "Unit: hours" in schema["properties"]["hours"]["description"]
     assert schema["properties"]["hours"]["maximum"] == 100
     assert CONTRACT.parse_row(schema["example"])
+
+
+SCALARS = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.integers(),
+    st.sampled_from([2**53, 2**53 + 1, -(2**63), 2**64, 10**400, 0.1, -0.0, 5e-324]),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=8),
+    st.sampled_from(["annual", "monthly", "2026-01-31T00:00:00Z", "2026-01-31T10:00+02:00", "a:b"]),
+    st.lists(st.integers(), max_size=2),
+)
+PLAIN_ROWS = st.fixed_dictionaries(
+    {
+        "hours": st.floats(0, 100) | st.integers(0, 100) | SCALARS,
+        "plan": st.sampled_from(["annual", "monthly"]) | SCALARS,
+        "late": st.booleans() | SCALARS,
+    },
+    optional={
+        "seats": st.integers(-5, 5) | SCALARS,
+        "city": st.text(min_size=1, max_size=9) | SCALARS,
+        "client_id": st.text(min_size=1, max_size=9) | SCALARS,
+        "as_of": st.sampled_from(["2026-01-31T00:00:00Z", "2026-01-31T10:00+02:00"]) | SCALARS,
+        "other": SCALARS,
+    },
+)
+MARKS = (
+    '"',
+    ":",
+    " ",
+    ",",
+    "{",
+    "}",
+    "\\",
+    "\n",
+    "\t",
+    "NaN",
+    "1e999",
+    '"hours":1,',
+    '"late" :true,',
+)
+
+
+@given(
+    row=PLAIN_ROWS,
+    separators=st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), (",\n", "\t:\n")]),
+    is_ascii=st.integers(0, 1),
+    cut=st.tuples(st.integers(0, 200), st.sampled_from(MARKS)) | st.none(),
+    again=st.sampled_from(["", ',"plan":"annual"', ',"seats" :1', ', "late": true']),
+)
+def test_a_row_read_from_its_text_is_the_one_that_strict_json_gives(
+    row: dict[str, Any],
+    separators: tuple[str, str],
+    is_ascii: int,
+    cut: tuple[int, str] | None,
+    again: str,
+) -> None:
+    text = json.dumps(row, ensure_ascii=bool(is_ascii), separators=separators)
+    text = text[:-1] + again + "}"
+    if cut is not None:
+        text = text[: cut[0]] + cut[1] + text[cut[0] :]
+    body = text.encode("utf-8", "surrogatepass")
+    quick = CONTRACT.parse_plain(body)
+    if quick is not None:
+        assert repr(quick) == repr(CONTRACT.parse_row(read_json(body, max_depth=16)))
+
+
+def test_most_rows_are_read_from_their_text() -> None:
+    for extra in ({}, {"seats": None, "city": "a:b", "client_id": "é"}, {"as_of": TIME}):
+        for separators in ((",", ":"), (", ", ": "), (" , ", " : ")):
+            body = json.dumps({**GOOD, **extra}, ensure_ascii=False, separators=separators).encode()
+            assert CONTRACT.parse_plain(body) == CONTRACT.parse_row({**GOOD, **extra})
+
+
+def test_a_name_that_comes_twice_is_left_to_strict_json() -> None:
+    assert CONTRACT.parse_plain(b'{"hours": 3, "plan": "annual", "late": true}') is not None
+    for twice in (b'"late": true', b'"late" :false', b'"hours": 3'):
+        assert (
+            CONTRACT.parse_plain(b'{"hours": 3, "plan": "annual", "late": true, %b}' % twice)
+            is None
+        )

@@ -56,7 +56,7 @@ async def store(address: str, alarms: list[float] | None = None) -> AsyncIterato
 
 
 async def take(shared: SharedStore, limit: int = LIMIT, amount: int = 1) -> Taken:
-    taken = shared.take("someone", limit, amount)
+    taken = shared.take("someone", limit, amount, tells=True)
     return taken if isinstance(taken, Taken) else await taken
 
 
@@ -180,5 +180,7 @@ class TestLocal:
     def test_threads_together_pass_the_limit_and_no_more(self) -> None:
         local = LocalStore(Windows())
         with ThreadPoolExecutor(8) as threads:
-            granted = sum(threads.map(lambda _: local.take("k", LIMIT, 1).granted, range(10_000)))
+            granted = sum(
+                threads.map(lambda _: local.take("k", LIMIT, 1, tells=False).granted, range(10_000))
+            )
         assert granted == LIMIT

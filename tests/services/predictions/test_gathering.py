@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from core.overload import Overloaded
 from core.refusals import DeadlinePassed, RowUnanswered
 from services.predictions import gathering
 from services.predictions.gathering import Flight, Tick
+from services.predictions.journal import Asked, Journal
 from tests.tiny import Shelf, TinyPredictor
 
 POISON = 13
+ASKED = Asked("0123456789ab", 0.0, b"{}")
 
 
 def release_of(folder: Path, version: str = "1", *, base: float = -1.0) -> Release:
@@ -63,7 +66,16 @@ Submit = Callable[[Release, Row], Any]
 
 def gatherers(sizes: Sizes) -> dict[str, Submit]:
     flight: Flight[Release, Row] = Flight(in_turn, sizes)
-    return {"tick": Tick(sizes).submit, "flight": flight.submit}
+    tick = tick_of(sizes)
+
+    async def submit(release: Release, row: Row) -> Any:
+        return json.loads(await tick.submit(release, row, ASKED))
+
+    return {"tick": submit, "flight": flight.submit}
+
+
+def tick_of(sizes: Sizes) -> Tick:
+    return Tick(Journal(None).outcomes, sizes)
 
 
 @pytest.mark.parametrize("kind", ["tick", "flight"])
@@ -144,8 +156,8 @@ class TestEither:
 class TestTick:
     def test_a_lone_row_waits_for_nothing(self, release: Release) -> None:
         async def run() -> int:
-            tick, turns = Tick(Sizes()), 0
-            future = tick.submit(release, row(20))
+            tick, turns = tick_of(Sizes()), 0
+            future = tick.submit(release, row(20), ASKED)
             while not future.done():
                 await asyncio.sleep(0)
                 turns += 1
@@ -157,9 +169,9 @@ class TestTick:
         sizes = Sizes()
 
         async def run() -> None:
-            tick = Tick(sizes)
-            await asyncio.gather(*[tick.submit(release, row(t)) for t in range(20, 50)])
-            await tick.submit(release, row(50))
+            tick = tick_of(sizes)
+            await asyncio.gather(*[tick.submit(release, row(t), ASKED) for t in range(20, 50)])
+            await tick.submit(release, row(50), ASKED)
 
         asyncio.run(run())
         assert sizes.seen == [(30, 0), (1, 0)]

@@ -1,0 +1,287 @@
+"""A segment of the spool: a file of a fixed size that records are written into, one after another.
+
+The file's blocks are reserved when it is made and mapped into memory, so that a record is kept by
+one copy: no system call, nothing that a full disk could refuse halfway. What was copied outlives
+the process; ``sync`` makes it outlive the machine. A record whose copy was cut short fails its
+checksum, and was acknowledged to nobody. Checksums begin from the segment's name, which no caller
+knows: a body cannot hold what would be taken for a record.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from zlib import crc32
+
+OPEN, DONE = ".open", ".seg"
+MAGIC = b"SEPTSPL1"
+_MARK = b"\xa5\x5eSR"
+# Mark and checksum; then what the checksum covers: size of all, kind, lengths of meta and body,
+# nanoseconds since 1970, microseconds it took.
+_FRONT = struct.Struct("<4sI")
+_BACK = struct.Struct("<IBIIqI")
+FRAME_BYTES = _FRONT.size + _BACK.size
+MOST_LATENCY_US = 2**32 - 1
+
+
+class Kind(IntEnum):
+    """What a record tells."""
+
+    RELEASE = 1
+    ROWS = 2
+    BATCH = 3
+    REFUSED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a segment.
+
+    Parameters
+    ----------
+    kind
+        What it tells.
+    at_ns
+        When, in nanoseconds since 1970.
+    latency_us
+        How long the answer took, in microseconds.
+    meta
+        JSON: model, version, and what else ``services.predictions.journal`` writes.
+    body
+        What was asked.
+    answer
+        What was answered.
+    """
+
+    kind: Kind
+    at_ns: int
+    latency_us: int
+    meta: bytes
+    body: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes of a segment that are no record.
+
+    Parameters
+    ----------
+    at
+        Where they begin.
+    size
+        How many.
+    """
+
+    at: int
+    size: int
+
+
+class Segment:
+    """A segment that this process writes.
+
+    Parameters
+    ----------
+    path
+        Where it is made; its name ends in ``.open``.
+    size
+        Its size in bytes.
+
+    Raises
+    ------
+    OSError
+        The disk has no room for it, or it cannot be made.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.used = len(MAGIC)
+        self._seed = _seed(path)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            # Whoever can take the lock knows that the writer is gone.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(handle, 0, size)
+            self._map = mmap.mmap(handle, size)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+            raise
+        self._handle = handle
+        # Held while the file is closed or brought to the disk, which two threads may want.
+        self._lock = threading.Lock()
+        self._is_finished = False
+        self._map[: self.used] = MAGIC
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no record was written."""
+        return self.used == len(MAGIC)
+
+    def append(self, kind: int, at_ns: int, latency_us: int, *parts: bytes) -> bool:
+        """Write a record; say whether there was room for it.
+
+        Parameters
+        ----------
+        kind, at_ns, latency_us
+            As in ``Record``.
+        parts
+            Its meta, body and answer.
+        """
+        meta, body, answer = parts
+        size = FRAME_BYTES + len(meta) + len(body) + len(answer)
+        start = self.used
+        if start + size > self.size:
+            return False
+        back = _BACK.pack(size, kind, len(meta), len(body), at_ns, latency_us)
+        whole = b"".join((back, meta, body, answer))
+        self._map[start : start + size] = _FRONT.pack(_MARK, crc32(whole, self._seed)) + whole
+        self.used = start + size
+        return True
+
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
+        with self._lock:
+            # One that was finished is on the disk.
+            if not self._is_finished:
+                os.fdatasync(self._handle)
+
+    def finish(self) -> None:
+        """Cut it to what was written, and say by its name that no more will come.
+
+        Raises
+        ------
+        OSError
+            The disk failed; the file stays as that of a writer that is gone.
+        """
+        with self._lock:
+            try:
+                self._map.close()
+                if self.is_empty:
+                    self.path.unlink()
+                    return
+                os.ftruncate(self._handle, self.used)
+                os.fsync(self._handle)
+                self.path.rename(self.path.with_suffix(DONE))
+            finally:
+                self._is_finished = True
+                os.close(self._handle)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Tell whether the writer of an open segment is gone.
+
+    Parameters
+    ----------
+    path
+        Of a segment whose name ends in ``.open``.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # A writer may have finished it, and made it another name, since it was looked for.
+            return path.exists()
+        return False
+    finally:
+        os.close(handle)
+
+
+def read_segment(path: Path) -> Iterator[Record | Damage]:
+    """Read the records of a segment that nobody writes any more.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+
+    Yields
+    ------
+    Record or Damage
+        In the order in which they were written. Bytes that are no record are passed over up to the
+        next one; nothing but zeros after the last record is room that was not used.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            return
+        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as held:
+            yield from _records(held, _seed(path))
+
+
+def _seed(path: Path) -> int:
+    """Give what the checksums of a segment begin from."""
+    return crc32(path.stem.encode())
+
+
+def _records(held: mmap.mmap, seed: int) -> Iterator[Record | Damage]:
+    size = len(held)
+    at = len(MAGIC) if held[: len(MAGIC)] == MAGIC else 0
+    while at < size:
+        record = _record_at(held, at, seed)
+        if record is not None:
+            yield record
+            at += FRAME_BYTES + len(record.meta) + len(record.body) + len(record.answer)
+            continue
+        after = _next_record(held, at, seed)
+        if after < size or held[at:size].strip(b"\0"):
+            yield Damage(at, after - at)
+        at = after
+
+
+def _next_record(held: mmap.mmap, at: int, seed: int) -> int:
+    """Find where the next record begins; the end when there is none."""
+    found = held.find(_MARK, at + 1)
+    while found != -1:
+        if _record_at(held, found, seed) is not None:
+            return found
+        found = held.find(_MARK, found + 1)
+    return len(held)
+
+
+def _record_at(held: mmap.mmap, at: int, seed: int) -> Record | None:
+    """Read the record at a place; nothing when there is none that is whole."""
+    if at + FRAME_BYTES > len(held):
+        return None
+    mark, checksum = _FRONT.unpack_from(held, at)
+    if mark != _MARK:
+        return None
+    back = at + _FRONT.size
+    whole, kind, meta, body, at_ns, latency_us = _BACK.unpack_from(held, back)
+    end = at + whole
+    rest = whole - FRAME_BYTES - meta - body
+    if rest < 0 or end > len(held) or crc32(held[back:end], seed) != checksum:
+        return None
+    start = at + FRAME_BYTES
+    middle = start + meta
+    return Record(
+        Kind(kind),
+        at_ns,
+        latency_us,
+        held[start:middle],
+        held[middle : middle + body],
+        held[middle + body : end],
+    )
