@@ -70,6 +70,20 @@ class Spooling(_Frozen):
     )
 
 
+class History(_Frozen):
+    """How the worker keeps what was predicted."""
+
+    move_seconds: float = Field(
+        default=1.0, gt=0, le=3600, description="The worker looks into the spool this often."
+    )
+    tidy_seconds: float = Field(
+        default=60.0, gt=0, le=86_400, description="It puts small files together this often."
+    )
+    keep_days: int | None = Field(
+        default=1095, ge=1, description="Predictions older than this are deleted; null keeps all."
+    )
+
+
 class Tier(_Frozen):
     """How much the callers of one tier may ask, each."""
 
@@ -126,6 +140,7 @@ class PlatformConfig(_Frozen):
     access: Access = Access()
     serving: Processes = Processes()
     spool: Spooling = Spooling()
+    history: History = History()
     tiers: dict[Name, Tier] = Field(default_factory=lambda: dict(_TIERS), min_length=1)
 
 

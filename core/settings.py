@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         return self.home / "spool"
 
     @property
+    def predictions(self) -> Path:
+        """Folder of the prediction log."""
+        return self.home / "predictions"
+
+    @property
     def mlflow_folder(self) -> Path:
         """Folder of MLflow's own database and artifacts."""
         return self.home / "mlflow"

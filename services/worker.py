@@ -16,7 +16,9 @@ from bentos.catalog import CATALOG, predictor_type
 from bentos.lone import read_platform_config
 from core.errors import RegistryDown, SeptetError
 from core.logs import configure_logs, get_logger
+from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
+from services.history.keeper import build_history
 from services.releases.watcher import Watcher
 
 MAX_WAIT_SECONDS = 8.0
@@ -68,18 +70,19 @@ class Worker:
                 return
 
 
-def build_worker(settings: Settings) -> Worker:
+def build_worker(settings: Settings, platform: PlatformConfig) -> Worker:
     """Put the worker's parts together.
 
     Parameters
     ----------
     settings
         Places of the registry and of the releases.
+    platform
+        How often it looks.
     """
     # Imported here: it brings in mlflow, which the rest of this package must never see.
     from core.registry import Registry  # noqa: PLC0415
 
-    platform = read_platform_config(settings)
     watcher = Watcher(
         Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts),
         folder=settings.releases,
@@ -99,17 +102,26 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(settings.log_level)
-        worker = build_worker(settings)
+        platform = read_platform_config(settings)
+        worker = build_worker(settings, platform)
+        history = build_history(settings, platform.history)
     except SeptetError as error:
         log.error("worker_not_started", reason=error.detail)
         return 1
-    thread = threading.Thread(target=worker.run, name="watch", daemon=True)
-    thread.start()
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=worker.run, name="watch", daemon=True),
+        threading.Thread(target=history.run, args=(stop,), name="history", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     log.info("worker_started", releases=str(settings.releases))
     number = signal.sigwait(signals)
     log.info("worker_stopping", signal=signal.Signals(number).name)
     worker.stop()
-    thread.join(timeout=STOP_SECONDS)
+    stop.set()
+    for thread in threads:
+        thread.join(timeout=STOP_SECONDS)
     return 0
 
 

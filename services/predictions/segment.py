@@ -15,7 +15,6 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -183,8 +182,8 @@ class Segment:
                 os.close(self._handle)
 
 
-def is_abandoned(path: Path) -> bool:
-    """Tell whether the writer of an open segment is gone.
+def adopt(path: Path) -> Path | None:
+    """Finish the segment of a writer that is gone; give its new path, nothing while it is written.
 
     Parameters
     ----------
@@ -194,13 +193,15 @@ def is_abandoned(path: Path) -> bool:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     try:
-        with suppress(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            # A writer may have finished it, and made it another name, since it was looked for.
-            return path.exists()
-        return False
+        # Held until it has its new name: a writer that has only just made the file finds it locked,
+        # and makes another.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.rename(path.with_suffix(DONE))
+    except (BlockingIOError, FileNotFoundError):
+        # Its writer is there, or has finished it since it was looked for.
+        return None
     finally:
         os.close(handle)
 

@@ -17,7 +17,7 @@ from services.predictions.segment import (
     Kind,
     Record,
     Segment,
-    is_abandoned,
+    adopt,
     read_segment,
 )
 
@@ -89,18 +89,20 @@ def test_a_segment_nobody_finished_is_read_up_to_its_last_record(tmp_path: Path)
     segment.finish()
 
 
-def test_only_the_segment_of_a_writer_that_is_gone_is_abandoned(tmp_path: Path) -> None:
+def test_only_the_segment_of_a_writer_that_is_gone_is_finished_by_others(tmp_path: Path) -> None:
     segment = Segment(tmp_path / "a-0.open", SIZE)
     segment.append(Kind.ROWS, 1, 1, b"", b"", b"")
-    assert not is_abandoned(segment.path)
+    assert adopt(segment.path) is None
     child = os.fork()
     if not child:
         Segment(tmp_path / "b-0.open", SIZE).append(Kind.ROWS, 1, 1, b"", b"", b"")
         os._exit(0)
     os.waitpid(child, 0)
-    assert is_abandoned(tmp_path / "b-0.open")
+    assert adopt(tmp_path / "b-0.open") == tmp_path / "b-0.seg"
+    assert len(records_of(tmp_path / "b-0.seg")) == 1
     segment.finish()
-    assert not is_abandoned(tmp_path / "a-0.open")
+    assert adopt(tmp_path / "a-0.open") is None
+    assert len(records_of(tmp_path / "a-0.seg")) == 1
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))

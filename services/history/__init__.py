@@ -1,0 +1,1 @@
+"""What was predicted, on what, and what then happened: the prediction log."""

@@ -1,0 +1,248 @@
+"""From the records of a segment to columns: one table for each release, one for refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from core.contract import Row
+from core.errors import SeptetError
+from services.predictions import tables
+from services.predictions.journal import row_form
+from services.predictions.segment import Damage, Kind, Record
+
+INPUT, RESULT = "input_", "result_"
+TIME = pa.timestamp("us", tz="UTC")
+_TEXT = pa.string()
+# Every row of the log has these, whatever its model.
+FACTS = pa.schema(
+    [
+        pa.field("prediction_id", pa.binary(16), nullable=False),
+        pa.field("at", TIME, nullable=False),
+        pa.field("version", _TEXT, nullable=False),
+        pa.field("entity", _TEXT),
+        pa.field("as_of", TIME),
+        pa.field("caller", _TEXT, nullable=False),
+        pa.field("source", _TEXT, nullable=False),
+        pa.field("latency_us", pa.int64(), nullable=False),
+        pa.field("flags", _TEXT),
+        pa.field("drivers", _TEXT),
+    ]
+)
+REFUSALS = pa.schema(
+    [
+        pa.field("at", TIME, nullable=False),
+        pa.field("model", _TEXT, nullable=False),
+        pa.field("version", _TEXT, nullable=False),
+        pa.field("caller", _TEXT, nullable=False),
+        pa.field("code", _TEXT, nullable=False),
+        pa.field("latency_us", pa.int64(), nullable=False),
+    ]
+)
+_KINDS = {
+    "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "text": _TEXT,
+    "time": _TEXT, "json": _TEXT,
+}  # fmt: skip
+_JSON = "application/json"
+_EVERY_ROW = 2**31
+
+
+@dataclass
+class Release:
+    """What was predicted by one release.
+
+    Parameters
+    ----------
+    description
+        As ``services.predictions.description`` wrote it.
+    facts
+        The columns of ``FACTS``, by name.
+    inputs, results
+        One mapping a row.
+    """
+
+    description: Mapping[str, Any]
+    facts: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in FACTS.names})
+    inputs: list[Mapping[str, Any]] = field(default_factory=list)
+    results: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def add(self, asked: Mapping[str, Any], answer: Mapping[str, Any], told: _Told) -> None:
+        """Take one row and its answer."""
+        facts = self.facts
+        facts["prediction_id"].append(bytes.fromhex(answer["prediction_id"].replace("-", "")))
+        facts["at"].append(told.at_us)
+        facts["version"].append(answer["version"])
+        facts["entity"].append(answer["entity"])
+        facts["as_of"].append(answer["as_of"])
+        facts["caller"].append(told.caller)
+        facts["source"].append(told.source)
+        facts["latency_us"].append(told.latency_us)
+        facts["flags"].append(_text(answer["flags"] or None))
+        facts["drivers"].append(_text(answer.get("drivers")))
+        self.inputs.append(asked)
+        self.results.append(answer["result"])
+
+    def table(self) -> pa.Table:
+        """Give it as a table."""
+        columns = [_facts_column(field, self.facts[field.name]) for field in FACTS]
+        fields = list(FACTS)
+        for prefix, part, rows in (
+            (INPUT, "inputs", self.inputs),
+            (RESULT, "result", self.results),
+        ):
+            for name, kind in self.description[part].items():
+                columns.append(_column([row.get(name) for row in rows], kind))
+                fields.append(pa.field(f"{prefix}{name}", _KINDS[kind]))
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a record tells of each of its rows."""
+
+    at_us: int
+    caller: str
+    source: str
+    latency_us: int
+
+
+@dataclass
+class Decoded:
+    """What a segment held.
+
+    Parameters
+    ----------
+    releases
+        By model and version.
+    refusals
+        The columns of ``REFUSALS``, by name.
+    faults
+        What could not be read, in words.
+    """
+
+    releases: dict[tuple[str, str], Release] = field(default_factory=dict)
+    refusals: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in REFUSALS.names})
+    faults: list[str] = field(default_factory=list)
+
+    def tables(self) -> list[tuple[str, pa.Table]]:
+        """Give model and table of each release that predicted."""
+        return [(model, r.table()) for (model, _), r in self.releases.items() if r.inputs]
+
+    def refusals_table(self) -> pa.Table:
+        """Give the refusals as a table."""
+        return pa.table(self.refusals, schema=REFUSALS)
+
+
+def decode(records: Iterable[Record | Damage]) -> Decoded:
+    """Read records.
+
+    Parameters
+    ----------
+    records
+        As ``read_segment`` gives them.
+    """
+    found = Decoded()
+    for record in records:
+        if isinstance(record, Damage):
+            found.faults.append(f"{record.size} bytes at {record.at} are no record")
+            continue
+        try:
+            _take(found, record)
+        except (ValueError, KeyError, TypeError, IndexError, SeptetError) as error:
+            found.faults.append(f"a record of {record.at_ns} cannot be read: {error!r}"[:300])
+    return found
+
+
+def _take(found: Decoded, record: Record) -> None:
+    meta = orjson.loads(record.meta)
+    if record.kind is Kind.RELEASE:
+        found.releases.setdefault((meta["model"], meta["version"]), Release(meta))
+        return
+    at_us = record.at_ns // 1000
+    if record.kind is Kind.ROWS:
+        _take_rows(found.releases[meta[0], meta[1]], record, at_us)
+        return
+    model, version, caller, *rest = meta
+    if record.kind is Kind.REFUSED:
+        _refuse(found, at_us, (model, version, caller, rest[0]), record.latency_us)
+        return
+    told = _Told(at_us, caller, "batch", record.latency_us)
+    release = found.releases[model, version]
+    for asked, answer in _pairs(record, *rest):
+        if "code" in answer:
+            _refuse(found, at_us, (model, version, caller, answer["code"]), record.latency_us)
+        else:
+            release.add(asked, {"version": version, **answer}, told)
+
+
+def _take_rows(release: Release, record: Record, at_us: int) -> None:
+    """Take the rows of a record; all of them, or none when it cannot be read."""
+    size = int.from_bytes(record.body[:4], "little")
+    form = row_form(size)
+    facts = form.unpack_from(record.body)
+    body_at, answer_at = form.size, 0
+    rows = []
+    for i in range(size):
+        caller, latency_us, body_size, answer_size = facts[1 + 4 * i : 5 + 4 * i]
+        asked = orjson.loads(record.body[body_at : body_at + body_size])
+        answer = orjson.loads(record.answer[answer_at : answer_at + answer_size])
+        rows.append((asked, answer, _Told(at_us, caller.decode(), "row", latency_us)))
+        body_at, answer_at = body_at + body_size, answer_at + answer_size
+    for row in rows:
+        release.add(*row)
+
+
+def _refuse(found: Decoded, at_us: int, who: tuple[str, str, str, str], latency_us: int) -> None:
+    row = (at_us, *who, latency_us)
+    for name, value in zip(REFUSALS.names, row, strict=True):
+        found.refusals[name].append(value)
+
+
+def _pairs(record: Record, asked_as: str, answered_as: str) -> list[tuple[Row, Row]]:
+    """Give each row of a batch with its answer, or with the problem for which it was refused."""
+    asked: list[Any] = (
+        orjson.loads(record.body)["rows"]
+        if asked_as == _JSON
+        else tables.to_rows(tables.read_arrow(record.body, asked_as.encode(), most_rows=_EVERY_ROW))
+    )
+    if answered_as == _JSON:
+        answers = [row["answer"] or row["problem"] for row in orjson.loads(record.answer)["rows"]]
+    else:
+        arrow = tables.read_arrow(record.answer, answered_as.encode(), most_rows=_EVERY_ROW)
+        answers = [_nested(row) for row in arrow.to_pylist()]
+    return list(zip(asked, answers, strict=True))
+
+
+def _nested(row: Row) -> Row:
+    """Give a row of a table of answers as JSON has it."""
+    problem = row.pop("problem")
+    if problem is not None:
+        said: Row = orjson.loads(problem)
+        return said
+    answer = {name: row.pop(name) for name in ("prediction_id", "entity", "as_of")}
+    answer["flags"] = orjson.loads(row.pop("flags"))
+    drivers = row.pop("drivers", None)
+    if drivers is not None:
+        answer["drivers"] = orjson.loads(drivers)
+    return {**answer, "result": row}
+
+
+def _facts_column(field: pa.Field, values: list[Any]) -> pa.Array:
+    if field.name == "as_of":
+        return pa.array(values, _TEXT).cast(TIME)
+    return pa.array(values, field.type)
+
+
+def _column(values: list[Any], kind: str) -> pa.Array:
+    if kind == "json":
+        values = [_text(value) for value in values]
+    return pa.array(values, _KINDS[kind])
+
+
+def _text(value: object) -> str | None:
+    """Write what has parts as JSON."""
+    return None if value is None else orjson.dumps(value).decode()

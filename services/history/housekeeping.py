@@ -1,0 +1,220 @@
+"""Keeps the log in shape: few and full files, none that is older than it may be, none damaged.
+
+What is replaced is deleted a minute later, when nobody can still be reading it.
+
+Failure policy: a file that cannot be read is taken out of the log into ``quarantine`` beside it and
+told of, so that no question fails for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from errno import ENOENT
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core import clock
+from core.logs import get_logger
+from services.durable import sync_folder
+from services.history.log import PredictionLog, utc_day
+from services.history.manifest import LogFile, Manifest, Retired
+from services.history.mover import QUARANTINE, merged
+
+# Files are put together up to this, which is some 100 MiB in memory.
+FULL_ROWS = 250_000
+# Of a day that is not over, only so many small files are worth the work.
+MANY_FILES = 8
+GRACE = timedelta(seconds=60)
+LEFT_BEHIND_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a look changed.
+
+    Parameters
+    ----------
+    compacted
+        Files that were put together into fewer ones.
+    expired
+        Files that became too old.
+    damaged
+        Files that cannot be read.
+    """
+
+    compacted: int = 0
+    expired: int = 0
+    damaged: int = 0
+
+
+class Housekeeper:
+    """Looks after the files of one owner.
+
+    Parameters
+    ----------
+    log
+        The log.
+    keep_days
+        How old a day may become; nothing keeps all.
+    """
+
+    def __init__(self, log: PredictionLog, *, keep_days: int | None) -> None:
+        self._log = log
+        self._keep_days = keep_days
+        self._logger = get_logger(__name__)
+
+    def step(self) -> Kept:
+        """Look at every month of every model.
+
+        Raises
+        ------
+        OSError
+            The disk failed, or is full.
+        ManifestCorrupt
+            A manifest cannot be understood.
+        """
+        total = Kept()
+        for model in self._log.models():
+            for month in self._log.months(model):
+                one = self._look_after(model, month)
+                total = Kept(
+                    total.compacted + one.compacted,
+                    total.expired + one.expired,
+                    total.damaged + one.damaged,
+                )
+        return total
+
+    def sweep(self, *, older_s: float = LEFT_BEHIND_SECONDS) -> int:
+        """Delete what a crash left behind; say how many files.
+
+        Parameters
+        ----------
+        older_s
+            Younger files stay: another worker may be about to name them.
+        """
+        return sum(self._log.sweep(model, older_s=older_s) for model in self._log.models())
+
+    def _look_after(self, model: str, month: str) -> Kept:
+        manifest = self._log.manifest(model, month)
+        manifest = self._delete_retired(model, month, manifest)
+        expired = [file for file in manifest.files if self._is_expired(file.day)]
+        if expired:
+            manifest = self._replace(model, month, manifest, expired, [])
+        compacted = damaged = 0
+        for group in groups(
+            [file for file in manifest.files if file not in expired], today=utc_day(clock.now())
+        ):
+            tables, broken = self._read(model, group)
+            whole = [file for file in group if file not in broken]
+            new: list[LogFile] = []
+            for table in merged(tables):
+                new += self._log.write(model, without_doubles(table))
+            manifest = self._replace(model, month, manifest, group, new)
+            compacted += len(whole)
+            damaged += len(broken)
+        return Kept(compacted, len(expired), damaged)
+
+    def _is_expired(self, day: date) -> bool:
+        if self._keep_days is None:
+            return False
+        return day < utc_day(clock.now()) - timedelta(days=self._keep_days)
+
+    def _read(self, model: str, group: Sequence[LogFile]) -> tuple[list[pa.Table], list[LogFile]]:
+        tables, broken = [], []
+        for file in group:
+            path = self._log.path(model, file)
+            try:
+                tables.append(pq.ParquetFile(path).read())
+            except (OSError, pa.ArrowException) as error:
+                # Arrow tells of damage by errors without a number; with one the disk is to blame.
+                if getattr(error, "errno", None) not in {None, ENOENT}:
+                    raise
+                self._logger.error("log_file_damaged", path=str(path), reason=str(error)[:200])
+                broken.append(file)
+                self._put_aside(model, file)
+        return tables, broken
+
+    def _put_aside(self, model: str, file: LogFile) -> None:
+        path = self._log.path(model, file)
+        if path.exists():
+            folder = self._log.folder / QUARANTINE
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / f"{model}-{file.day}-{file.name}")
+            sync_folder(folder)
+
+    def _replace(
+        self,
+        model: str,
+        month: str,
+        manifest: Manifest,
+        old: Iterable[LogFile],
+        new: Iterable[LogFile],
+    ) -> Manifest:
+        gone = set(old)
+        now = clock.now()
+        changed = Manifest(
+            files=(*(file for file in manifest.files if file not in gone), *new),
+            moved=manifest.moved,
+            retired=(
+                *manifest.retired,
+                *(Retired(path=f"{file.day}/{file.name}", at=now) for file in gone),
+            ),
+        )
+        self._log.commit(model, month, changed)
+        return changed
+
+    def _delete_retired(self, model: str, month: str, manifest: Manifest) -> Manifest:
+        due = [one for one in manifest.retired if clock.now() - one.at >= GRACE]
+        if not due:
+            return manifest
+        for one in due:
+            (self._log.folder / model / one.path).unlink(missing_ok=True)
+        left = tuple(one for one in manifest.retired if one not in due)
+        changed = Manifest(files=manifest.files, moved=manifest.moved, retired=left)
+        self._log.commit(model, month, changed)
+        return changed
+
+
+def groups(files: Sequence[LogFile], *, today: date) -> list[list[LogFile]]:
+    """Choose files that are worth being put together.
+
+    Parameters
+    ----------
+    files
+        Of one model and month.
+    today
+        The day that is not over, UTC.
+
+    Returns
+    -------
+    list of list of LogFile
+        Each of one day, in order of time, with two files at least and a bounded number of rows.
+    """
+    found: list[list[LogFile]] = []
+    for day in sorted({file.day for file in files}):
+        small = [file for file in files if file.day == day and file.rows < FULL_ROWS // 2]
+        if len(small) < (MANY_FILES if day >= today else 2):
+            continue
+        group: list[LogFile] = []
+        for file in sorted(small, key=lambda one: (one.first_at, one.name)):
+            if group and sum(one.rows for one in group) + file.rows > FULL_ROWS:
+                found.append(group)
+                group = []
+            group.append(file)
+        found.append(group)
+    return [group for group in found if len(group) > 1]
+
+
+def without_doubles(table: pa.Table) -> pa.Table:
+    """Keep one row of each prediction id: a segment that came back from a backup is moved again."""
+    if "prediction_id" not in table.column_names or table.num_rows < 2:  # noqa: PLR2004 - a pair
+        return table
+    table = table.sort_by("prediction_id").combine_chunks()
+    ids = table.column("prediction_id")
+    differs = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
+    first = pa.array([True])
+    return table.filter(pa.chunked_array([first, *differs.chunks]))

@@ -1,0 +1,102 @@
+"""What the worker does for the history, again and again: move, and keep in shape.
+
+Failure policy: whatever fails is told once, and tried again with growing waits; what was kept waits
+in the spool meanwhile, whose bounds then decide (``services.predictions.spool``).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from core.logs import get_logger
+from core.platform_config import History
+from core.settings import Settings
+from services.history.housekeeping import Housekeeper
+from services.history.log import PredictionLog
+from services.history.mover import Mover, owner_of
+
+MOST_WAIT_SECONDS = 30.0
+
+
+class HistoryKeeper:
+    """Moves predictions into the log until it is told to stop.
+
+    Parameters
+    ----------
+    mover
+        Empties the spool.
+    housekeeper
+        Keeps the log in shape.
+    move_seconds, tidy_seconds
+        Seconds between two looks of each.
+    """
+
+    def __init__(
+        self, mover: Mover, housekeeper: Housekeeper, *, move_seconds: float, tidy_seconds: float
+    ) -> None:
+        self._mover = mover
+        self._housekeeper = housekeeper
+        self._move_seconds = move_seconds
+        self._tidy_seconds = tidy_seconds
+        self._tidied_s: float | None = None
+        self._fault: str | None = None
+        self._log = get_logger(__name__)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until the event is set, and once more after it."""
+        wait_seconds = self._move_seconds
+        is_last = False
+        while True:
+            if self._try_step():
+                wait_seconds = self._move_seconds
+            else:
+                wait_seconds = min(2 * wait_seconds, MOST_WAIT_SECONDS)
+            if is_last:
+                break
+            is_last = stop.wait(wait_seconds)
+        self._mover.close()
+
+    def step(self) -> None:
+        """Move what waits, and look after the log when it is time."""
+        self._mover.step()
+        now_s = time.monotonic()
+        if self._tidied_s is None or now_s - self._tidied_s >= self._tidy_seconds:
+            if self._tidied_s is None:
+                self._housekeeper.sweep()
+            self._housekeeper.step()
+            self._tidied_s = now_s
+
+    def _try_step(self) -> bool:
+        try:
+            self.step()
+        except Exception as error:  # noqa: BLE001 - a full disk today is no reason to be gone
+            fault = f"{type(error).__name__}: {error}"[:300]
+            if fault != self._fault:
+                self._log.error("history_not_kept", reason=fault, exc_info=error)
+            self._fault = fault
+            return False
+        if self._fault is not None:
+            self._log.info("history_kept_again")
+        self._fault = None
+        return True
+
+
+def build_history(settings: Settings, config: History) -> HistoryKeeper:
+    """Put the parts together.
+
+    Parameters
+    ----------
+    settings
+        Places of the spool and of the log.
+    config
+        How often, and how long it is kept.
+    """
+    settings.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = PredictionLog(settings.predictions, owner=owner_of(settings.spool))
+    return HistoryKeeper(
+        Mover(settings.spool, log),
+        Housekeeper(log, keep_days=config.keep_days),
+        move_seconds=config.move_seconds,
+        tidy_seconds=config.tidy_seconds,
+    )

@@ -1,0 +1,98 @@
+"""Which files make up the log: one manifest for each model and month, replaced whole.
+
+Nobody lists folders: a file counts once a manifest names it, and no longer once it does not. What a
+crash leaves behind is named by none, and is swept up.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import SeptetError
+from services.durable import replace_file
+
+SUFFIX = ".manifest.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogFile(_Frozen):
+    """One Parquet file of the log."""
+
+    name: str = Field(pattern=r"^[0-9a-f-]+\.parquet$")
+    day: date
+    rows: int = Field(ge=1)
+    size_bytes: int = Field(ge=1)
+    first_at: AwareDatetime
+    last_at: AwareDatetime
+    # Prediction ids, in hex: they begin with their time. Nothing where rows have none.
+    first_id: str | None
+    last_id: str | None
+
+
+class Retired(_Frozen):
+    """A file that was replaced, and is deleted once nobody can still be reading it."""
+
+    path: str
+    at: AwareDatetime
+
+
+class Manifest(_Frozen):
+    """The files of one model and month.
+
+    ``moved`` names the segments whose rows are in them already: those that a crash kept from being
+    deleted.
+    """
+
+    files: tuple[LogFile, ...] = ()
+    moved: frozenset[str] = frozenset()
+    retired: tuple[Retired, ...] = ()
+
+
+class ManifestCorrupt(SeptetError):
+    """A manifest of the log cannot be understood.
+
+    Parameters
+    ----------
+    path
+        Where it stands.
+    """
+
+    title = "The prediction log is damaged"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is not what the worker wrote. Put it back from a backup; the files beside it "
+            "are untouched."
+        )
+
+
+def month_of(day: date) -> str:
+    """Name the month of a day, as manifests are named."""
+    return f"{day:%Y-%m}"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; an empty one when there is none yet.
+
+    Raises
+    ------
+    ManifestCorrupt
+        It was not written by us.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Manifest()
+    except ValidationError as error:
+        raise ManifestCorrupt(path) from error
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Put a manifest in the place of the one before, in one step."""
+    replace_file(path, manifest.model_dump_json().encode())

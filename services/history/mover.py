@@ -1,0 +1,226 @@
+"""Moves what the serving processes have kept from the spool into the log, exactly once.
+
+Files are written first, then the manifest that names them and the segments they came from, then the
+segments are deleted. A crash before the manifest leaves files that nobody names; a crash after it
+leaves segments that are known to be moved.
+
+Failure policy: a segment with bytes that are no record is moved as far as it can be read, and kept
+in ``spool/quarantine``; a full disk or any other fault of the system leaves everything where it
+was, to be tried again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from core.logs import get_logger
+from services.durable import replace_file, sync_folder
+from services.history.decoding import decode
+from services.history.log import REFUSED, PredictionLog, by_day
+from services.history.manifest import LogFile, Manifest, month_of
+from services.predictions.segment import DONE, OPEN, adopt, read_segment
+
+QUARANTINE = "quarantine"
+OWNER = "owner"
+# So much is decoded at a time: a backlog of any length takes no more memory than this asks for.
+_BYTES_AT_ONCE = 64 * 2**20
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What one look moved.
+
+    Parameters
+    ----------
+    segments
+        How many.
+    rows
+        Predictions in them.
+    damaged
+        How many of them had bytes that are no record.
+    """
+
+    segments: int = 0
+    rows: int = 0
+    damaged: int = 0
+
+
+class Mover:
+    """Empties the spool of this machine; one at a time, whoever else was started.
+
+    Parameters
+    ----------
+    spool
+        Folder of the segments.
+    log
+        Where the rows go.
+    """
+
+    def __init__(self, spool: Path, log: PredictionLog) -> None:
+        self._spool = spool
+        self._log = log
+        self._logger = get_logger(__name__)
+        self._lock: int | None = None
+
+    def step(self) -> Moved:
+        """Move all that waits; nothing while another worker does.
+
+        Raises
+        ------
+        OSError
+            The disk failed, or is full.
+        ManifestCorrupt
+            The log cannot be added to.
+        """
+        if not self._is_alone():
+            return Moved()
+        total = Moved()
+        for paths in _parts(self._waiting()):
+            part = self._move(paths)
+            total = Moved(
+                total.segments + part.segments,
+                total.rows + part.rows,
+                total.damaged + part.damaged,
+            )
+        return total
+
+    def close(self) -> None:
+        """Let another worker have the spool."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _is_alone(self) -> bool:
+        """Take the lock of the spool, and keep it."""
+        if self._lock is not None:
+            return True
+        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(self._spool / ".mover", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return False
+        self._lock = handle
+        return True
+
+    def _waiting(self) -> list[Path]:
+        """Give the segments that nobody writes any more, the oldest first."""
+        for path in self._spool.glob(f"*{OPEN}"):
+            adopt(path)
+        found = [(path.stat().st_mtime, path) for path in self._spool.glob(f"*{DONE}")]
+        return [path for _, path in sorted(found)]
+
+    def _move(self, paths: Sequence[Path]) -> Moved:
+        """Move some segments together."""
+        tables: dict[Place, list[tuple[str, pa.Table]]] = defaultdict(list)
+        damaged: set[Path] = set()
+        for path in paths:
+            found = decode(read_segment(path))
+            if found.faults:
+                damaged.add(path)
+                self._logger.error("segment_damaged", path=path.name, faults=found.faults[:5])
+            for model, table in (*found.tables(), (REFUSED, found.refusals_table())):
+                for day, part in by_day(table):
+                    tables[model, month_of(day)].append((path.stem, part))
+        rows = sum(self._add(place, parts) for place, parts in tables.items())
+        for path in paths:
+            self._dispose(path, is_damaged=path in damaged)
+        sync_folder(self._spool)
+        return Moved(len(paths), rows, len(damaged))
+
+    def _add(self, place: Place, parts: Sequence[tuple[str, pa.Table]]) -> int:
+        """Add rows of one model and month, but of segments that were moved before."""
+        model, month = place
+        manifest = self._log.manifest(model, month)
+        new = [(stem, table) for stem, table in parts if stem not in manifest.moved]
+        if not new:
+            return 0
+        files: list[LogFile] = []
+        for table in merged([table for _, table in new]):
+            files += self._log.write(model, table)
+        known = frozenset(stem for stem in manifest.moved if self._is_here(stem))
+        self._log.commit(
+            model,
+            month,
+            Manifest(
+                files=(*manifest.files, *files),
+                moved=known | {stem for stem, _ in new},
+                retired=manifest.retired,
+            ),
+        )
+        return sum(file.rows for file in files) if model != REFUSED else 0
+
+    def _is_here(self, stem: str) -> bool:
+        return (self._spool / f"{stem}{DONE}").exists()
+
+    def _dispose(self, path: Path, *, is_damaged: bool) -> None:
+        if not is_damaged:
+            path.unlink(missing_ok=True)
+            return
+        folder = self._spool / QUARANTINE
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / path.name)
+        sync_folder(folder)
+
+
+def merged(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Put tables together that go together.
+
+    Parameters
+    ----------
+    tables
+        Of one model; columns that only some have are null in the others. Where a column changed
+        its kind (from numbers to text), rows before and after stay apart.
+    """
+    found: list[pa.Table] = []
+    for table in tables:
+        for place, other in enumerate(found):
+            with suppress(pa.ArrowException):
+                found[place] = pa.concat_tables([other, table], promote_options="permissive")
+                break
+        else:
+            found.append(table)
+    return found
+
+
+def owner_of(spool: Path) -> str:
+    """Give the name by which the worker of this spool is told apart in the log.
+
+    Parameters
+    ----------
+    spool
+        Folder of the segments; the name is made when there is none yet.
+    """
+    path = spool / OWNER
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        replace_file(path, uuid4().hex[:12].encode())
+        return path.read_text(encoding="ascii")
+
+
+def _parts(paths: Iterable[Path]) -> Iterable[list[Path]]:
+    """Part segments so that each part is of a bounded size."""
+    part: list[Path] = []
+    size = 0
+    for path in paths:
+        own = path.stat().st_size
+        if part and size + own > _BYTES_AT_ONCE:
+            yield part
+            part, size = [], 0
+        part.append(path)
+        size += own
+    if part:
+        yield part
