@@ -142,9 +142,13 @@ class Segment:
         if start + size > self.size:
             return False
         back = _BACK.pack(size, kind, len(meta), len(body), at_ns, latency_us)
-        whole = b"".join((back, meta, body, answer))
-        self._map[start : start + size] = _FRONT.pack(_MARK, crc32(whole, self._seed)) + whole
-        self.used = start + size
+        checksum = crc32(answer, crc32(body, crc32(meta, crc32(back, self._seed))))
+        # Part by part: the copy of a batch into one piece would cost as much as all else here.
+        for part in (_FRONT.pack(_MARK, checksum), back, meta, body, answer):
+            end = start + len(part)
+            self._map[start:end] = part
+            start = end
+        self.used = end
         return True
 
     def sync(self) -> None:
