@@ -92,7 +92,9 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     config
         How often, and how long it is kept.
     """
-    settings.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # They hold what callers sent: nobody else on this machine may read it.
+    for folder in (settings.spool, settings.predictions):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = PredictionLog(settings.predictions, owner=owner_of(settings.spool))
     return HistoryKeeper(
         Mover(settings.spool, log),

@@ -1,0 +1,88 @@
+"""What the worker does for the history: again and again, whatever fails."""
+
+from __future__ import annotations
+
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bentos.release import Release
+from core.platform_config import History
+from core.settings import Settings
+from services.history.keeper import build_history
+from services.history.manifest import ManifestCorrupt, read_manifest
+from tests.services.history.conftest import ids_of, log_of, row, write_segment
+
+CONFIG = History(move_seconds=0.02, tidy_seconds=0.05)
+
+
+def run_until(home: Path, is_done: Callable[[], bool]) -> None:
+    """Let the keeper run in a thread until something holds."""
+    stop = threading.Event()
+    keeper = build_history(Settings(home=home), CONFIG)
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    try:
+        until_s = time.monotonic() + 20
+        while not is_done():
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def logs_of(home: Path) -> int:
+    """Count the manifests of the model."""
+    return len(list((home / "predictions" / "churn").glob("*.manifest.json")))
+
+
+def test_only_its_user_may_read_what_callers_sent(tmp_path: Path) -> None:
+    build_history(Settings(home=tmp_path), CONFIG)
+    for name in ("spool", "predictions"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+
+
+def test_what_comes_is_moved_and_what_waits_at_the_end_too(
+    tmp_path: Path, release: Release
+) -> None:
+    write_segment(tmp_path / "spool", release, [row(1)], name="a-0")
+    run_until(tmp_path, lambda: logs_of(tmp_path) == 1)
+    write_segment(tmp_path / "spool", release, [row(2)], name="a-1")
+    run_until(tmp_path, lambda: True)
+    assert len(ids_of(log_of(tmp_path))) == 2
+
+
+def test_a_fault_is_tried_again_and_nothing_is_lost(tmp_path: Path, release: Release) -> None:
+    build_history(Settings(home=tmp_path), CONFIG)
+    # A file stands where the model's folder must be.
+    blocker = tmp_path / "predictions" / "churn"
+    blocker.write_text("in the way")
+    answers = write_segment(tmp_path / "spool", release, [row(1)], name="a-0")
+    started_s = time.monotonic()
+
+    def is_done() -> bool:
+        if blocker.is_file() and time.monotonic() - started_s > 0.3:
+            blocker.unlink()
+        return logs_of(tmp_path) == 1
+
+    run_until(tmp_path, is_done)
+    assert ids_of(log_of(tmp_path)) == [answers[0]["prediction_id"]]
+
+
+def test_a_manifest_that_is_none_stops_the_move_and_says_so(
+    tmp_path: Path, release: Release
+) -> None:
+    write_segment(tmp_path / "spool", release, [row(1)], name="a-0")
+    run_until(tmp_path, lambda: logs_of(tmp_path) == 1)
+    [path] = (tmp_path / "predictions" / "churn").glob("*.manifest.json")
+    path.write_text("{")
+    with pytest.raises(ManifestCorrupt, match="from a backup"):
+        read_manifest(path)
+    write_segment(tmp_path / "spool", release, [row(2)], name="a-1")
+    run_until(tmp_path, lambda: True)
+    assert (tmp_path / "spool" / "a-1.seg").exists()
