@@ -126,13 +126,14 @@ class Keeper:
             self._block(f"the spool holds {self.held_bytes:,} of {self._most_bytes:,} bytes")
             return None
         path = self._folder / f"{self._writer}-{self._made:08d}{OPEN}"
+        # Never the same name again: a worker that looks at the first file would take the second.
+        self._made += 1
         try:
             segment = Segment(path, size)
             sync_folder(self._folder)
         except OSError as error:
             self._block(f"no segment can be made: {error.strerror or error}")
             return None
-        self._made += 1
         self.held_bytes += size
         if self.blocked is not None:
             self._log.info("spool_has_room", held_bytes=self.held_bytes)

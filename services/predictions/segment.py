@@ -202,6 +202,8 @@ def adopt(path: Path) -> Path | None:
         # Held until it has its new name: a writer that has only just made the file finds it locked,
         # and makes another.
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), path.stat()):
+            return None
         return path.rename(path.with_suffix(DONE))
     except (BlockingIOError, FileNotFoundError):
         # Its writer is there, or has finished it since it was looked for.
