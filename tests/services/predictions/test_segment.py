@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 from pathlib import Path
@@ -103,6 +104,30 @@ def test_only_the_segment_of_a_writer_that_is_gone_is_finished_by_others(tmp_pat
     segment.finish()
     assert adopt(tmp_path / "a-0.open") is None
     assert len(records_of(tmp_path / "a-0.seg")) == 1
+
+
+def test_a_file_that_took_the_place_of_the_one_looked_at_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a-0.open"
+    path.touch()
+    lock = fcntl.flock
+    written: list[Segment] = []
+
+    def in_between(handle: int, how: int) -> None:
+        if not written:
+            # While a worker holds the file that it opened, its writer begins anew.
+            monkeypatch.undo()
+            path.unlink()
+            written.append(Segment(path, SIZE))
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", in_between)
+    assert adopt(path) is None
+    [segment] = written
+    assert segment.append(Kind.ROWS, 1, 1, b"", b"kept", b"")
+    segment.finish()
+    assert [record.body for record in records_of(tmp_path / "a-0.seg")] == [b"kept"]
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))

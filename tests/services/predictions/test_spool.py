@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from core.overload import SpoolFull
 from core.platform_config import Spooling
 from core.settings import ROOT
+from services.predictions.keeper import Keeper
 from services.predictions.segment import Kind, Record, Segment, read_segment
 from services.predictions.spool import Spool
 
@@ -205,6 +208,27 @@ def test_what_others_left_behind_counts_too(tmp_path: Path) -> None:
 
     run(body)
     other.finish()
+
+
+def test_a_name_is_not_used_again_when_a_segment_could_not_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_: object) -> None:
+        monkeypatch.undo()
+        raise BlockingIOError(11, "a worker looks at it")
+
+    monkeypatch.setattr(fcntl, "flock", held)
+    keeper = Keeper(tmp_path, segment_bytes=SMALL, most_bytes=1 << 20)
+    keeper.start()
+    try:
+        until_s = time.monotonic() + 10
+        while (segment := keeper.take()) is None:
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+        assert segment.path.name.endswith("-00000001.open")
+        segment.finish()
+    finally:
+        keeper.stop()
 
 
 def test_an_answer_waits_until_its_record_is_on_the_disk(
