@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from errno import EAGAIN
 from pathlib import Path
 from zlib import crc32
 
@@ -109,6 +110,8 @@ class Segment:
         try:
             # Whoever can take the lock knows that the writer is gone.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_named(handle, path):
+                raise BlockingIOError(EAGAIN, "the worker took it for one of a writer that is gone")
             os.posix_fallocate(handle, 0, size)
             self._map = mmap.mmap(handle, size)
         except BaseException:
@@ -202,7 +205,7 @@ def adopt(path: Path) -> Path | None:
         # Held until it has its new name: a writer that has only just made the file finds it locked,
         # and makes another.
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), path.stat()):
+        if not _is_named(handle, path):
             return None
         return path.rename(path.with_suffix(DONE))
     except (BlockingIOError, FileNotFoundError):
@@ -210,6 +213,14 @@ def adopt(path: Path) -> Path | None:
         return None
     finally:
         os.close(handle)
+
+
+def _is_named(handle: int, path: Path) -> bool:
+    """Say whether a file that was locked still stands under its name: others may have had it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def read_segment(path: Path) -> Iterator[Record | Damage]:

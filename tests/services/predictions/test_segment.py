@@ -106,6 +106,24 @@ def test_only_the_segment_of_a_writer_that_is_gone_is_finished_by_others(tmp_pat
     assert len(records_of(tmp_path / "a-0.seg")) == 1
 
 
+def test_who_was_taken_for_gone_before_its_lock_does_not_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a-0.open"
+    lock = fcntl.flock
+
+    def too_late(handle: int, how: int) -> None:
+        monkeypatch.undo()
+        assert adopt(path) == tmp_path / "a-0.seg"
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    with pytest.raises(BlockingIOError):
+        Segment(path, SIZE)
+    assert not path.exists()
+    assert list(read_segment(tmp_path / "a-0.seg")) == []
+
+
 def test_a_file_that_took_the_place_of_the_one_looked_at_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
