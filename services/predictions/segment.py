@@ -108,10 +108,7 @@ class Segment:
         self._seed = _seed(path)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            # Whoever can take the lock knows that the writer is gone.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not _is_named(handle, path):
-                raise BlockingIOError(EAGAIN, "the worker took it for one of a writer that is gone")
+            _lock_own(handle, path)
             os.posix_fallocate(handle, 0, size)
             self._map = mmap.mmap(handle, size)
         except BaseException:
@@ -213,6 +210,13 @@ def adopt(path: Path) -> Path | None:
         return None
     finally:
         os.close(handle)
+
+
+def _lock_own(handle: int, path: Path) -> None:
+    """Lock a file that was just made: whoever can take the lock knows that its writer is gone."""
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not _is_named(handle, path):
+        raise BlockingIOError(EAGAIN, "the worker took it for one of a writer that is gone")
 
 
 def _is_named(handle: int, path: Path) -> bool:
