@@ -20,6 +20,7 @@ from services.durable import sync_folder
 from services.predictions.segment import DONE, OPEN, Segment
 
 LOOK_SECONDS = 0.5
+TRIES = 5
 
 
 class Keeper:
@@ -125,11 +126,8 @@ class Keeper:
         if self.held_bytes + size > self._most_bytes:
             self._block(f"the spool holds {self.held_bytes:,} of {self._most_bytes:,} bytes")
             return None
-        path = self._folder / f"{self._writer}-{self._made:08d}{OPEN}"
-        # Never the same name again: a worker that looks at the first file would take the second.
-        self._made += 1
         try:
-            segment = Segment(path, size)
+            segment = self._make_one(size)
             sync_folder(self._folder)
         except OSError as error:
             self._block(f"no segment can be made: {error.strerror or error}")
@@ -139,6 +137,19 @@ class Keeper:
             self._log.info("spool_has_room", held_bytes=self.held_bytes)
         self.blocked = None
         return segment
+
+    def _make_one(self, size: int) -> Segment:
+        """Make a segment, again when the worker had a look at it before it was locked."""
+        for tries_left in reversed(range(TRIES)):
+            # Never the same name again: a worker that looks at the first would take the second.
+            path = self._folder / f"{self._writer}-{self._made:08d}{OPEN}"
+            self._made += 1
+            try:
+                return Segment(path, size)
+            except BlockingIOError:
+                if not tries_left:
+                    raise
+        raise AssertionError("it is tried at least once")
 
     def _block(self, reason: str) -> None:
         if self.blocked is None:
