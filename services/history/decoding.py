@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ from services.predictions.segment import Damage, Kind, Record
 INPUT, RESULT = "input_", "result_"
 TIME = pa.timestamp("us", tz="UTC")
 _TEXT = pa.string()
+# Where the log keeps who was refused.
+REFUSED = "_refused"
 # Every row of the log has these, whatever its model.
 FACTS = pa.schema(
     [
@@ -43,6 +46,22 @@ REFUSALS = pa.schema(
         pa.field("latency_us", pa.int64(), nullable=False),
     ]
 )
+# What really happened. It is about one prediction, or about all of an entity that were made as of
+# a time; `outcome_of` is the id of the former.
+OUTCOMES = pa.schema(
+    [
+        pa.field("at", TIME, nullable=False),
+        pa.field("caller", _TEXT, nullable=False),
+        pa.field("outcome_of", pa.binary(16)),
+        pa.field("entity", _TEXT),
+        pa.field("as_of", TIME),
+        pa.field("value", pa.float64()),
+        pa.field("amount", pa.float64()),
+        pa.field("happened_at", TIME),
+    ]
+)
+# Where the log keeps the outcomes of a model.
+OUTCOMES_OF = ".outcomes"
 _KINDS = {
     "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "text": _TEXT,
     "time": _TEXT, "json": _TEXT,
@@ -52,7 +71,7 @@ _EVERY_ROW = 2**31
 
 
 @dataclass
-class Release:
+class Predicted:
     """What was predicted by one release.
 
     Parameters
@@ -120,21 +139,30 @@ class Decoded:
         By model and version.
     refusals
         The columns of ``REFUSALS``, by name.
+    outcomes
+        The columns of ``OUTCOMES``, by model and name.
+    erasures
+        Entities that are to be erased: each with ``id``, ``entity``, ``caller`` and ``at_us``.
     faults
         What could not be read, in words.
     """
 
-    releases: dict[tuple[str, str], Release] = field(default_factory=dict)
+    releases: dict[tuple[str, str], Predicted] = field(default_factory=dict)
     refusals: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in REFUSALS.names})
+    outcomes: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    erasures: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def tables(self) -> list[tuple[str, pa.Table]]:
-        """Give model and table of each release that predicted."""
-        return [(model, r.table()) for (model, _), r in self.releases.items() if r.inputs]
-
-    def refusals_table(self) -> pa.Table:
-        """Give the refusals as a table."""
-        return pa.table(self.refusals, schema=REFUSALS)
+        """Give place in the log and table of what was predicted, refused, and what happened."""
+        return [
+            *((model, r.table()) for (model, _), r in self.releases.items() if r.inputs),
+            (REFUSED, pa.table(self.refusals, schema=REFUSALS)),
+            *(
+                (model + OUTCOMES_OF, pa.table(columns, schema=OUTCOMES))
+                for model, columns in self.outcomes.items()
+            ),
+        ]
 
 
 def decode(records: Iterable[Record | Damage]) -> Decoded:
@@ -160,9 +188,15 @@ def decode(records: Iterable[Record | Damage]) -> Decoded:
 def _take(found: Decoded, record: Record) -> None:
     meta = orjson.loads(record.meta)
     if record.kind is Kind.RELEASE:
-        found.releases.setdefault((meta["model"], meta["version"]), Release(meta))
+        found.releases.setdefault((meta["model"], meta["version"]), Predicted(meta))
         return
     at_us = record.at_ns // 1000
+    if record.kind is Kind.ERASURE:
+        found.erasures.append({**orjson.loads(record.body), "caller": meta[0], "at_us": at_us})
+        return
+    if record.kind is Kind.OUTCOMES:
+        _take_outcomes(found, meta[0], {"at": at_us, "caller": meta[1]}, record.body)
+        return
     if record.kind is Kind.ROWS:
         _take_rows(found.releases[meta[0], meta[1]], record, at_us)
         return
@@ -170,7 +204,8 @@ def _take(found: Decoded, record: Record) -> None:
     if record.kind is Kind.REFUSED:
         _refuse(found, at_us, (model, version, caller, rest[0]), record.latency_us)
         return
-    told = _Told(at_us, caller, "batch", record.latency_us)
+    source = "backfill" if record.kind is Kind.BACKFILL else "batch"
+    told = _Told(at_us, caller, source, record.latency_us)
     release = found.releases[model, version]
     for asked, answer in _pairs(record, *rest):
         if "code" in answer:
@@ -179,7 +214,7 @@ def _take(found: Decoded, record: Record) -> None:
             release.add(asked, {"version": version, **answer}, told)
 
 
-def _take_rows(release: Release, record: Record, at_us: int) -> None:
+def _take_rows(release: Predicted, record: Record, at_us: int) -> None:
     """Take the rows of a record; all of them, or none when it cannot be read."""
     size = int.from_bytes(record.body[:4], "little")
     form = row_form(size)
@@ -194,6 +229,18 @@ def _take_rows(release: Release, record: Record, at_us: int) -> None:
         body_at, answer_at = body_at + body_size, answer_at + answer_size
     for row in rows:
         release.add(*row)
+
+
+def _take_outcomes(found: Decoded, model: str, told: Mapping[str, Any], body: bytes) -> None:
+    rows = [{**told, **row} for row in orjson.loads(body)]
+    for row in rows:
+        for name in ("as_of", "happened_at"):
+            row[name] = None if row[name] is None else datetime.fromisoformat(row[name])
+        row["outcome_of"] = None if row["outcome_of"] is None else bytes.fromhex(row["outcome_of"])
+    columns = found.outcomes.setdefault(model, {name: [] for name in OUTCOMES.names})
+    for row in rows:
+        for name, values in columns.items():
+            values.append(row[name])
 
 
 def _refuse(found: Decoded, at_us: int, who: tuple[str, str, str, str], latency_us: int) -> None:

@@ -30,7 +30,6 @@ from services.history.manifest import (
 
 # Small enough that one row is found at once, large enough that columns are packed well.
 ROWS_A_GROUP = 16_384
-REFUSED = "_refused"
 _ID = "prediction_id"
 
 

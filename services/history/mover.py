@@ -24,8 +24,8 @@ import pyarrow as pa
 
 from core.logs import get_logger
 from services.durable import replace_file, sync_folder
-from services.history.decoding import decode
-from services.history.log import REFUSED, PredictionLog, by_day
+from services.history.decoding import OUTCOMES_OF, REFUSED, decode
+from services.history.log import PredictionLog, by_day
 from services.history.manifest import LogFile, Manifest, month_of
 from services.predictions.segment import DONE, OPEN, adopt, read_segment
 
@@ -131,7 +131,7 @@ class Mover:
             if found.faults:
                 damaged.add(path)
                 self._logger.error("segment_damaged", path=path.name, faults=found.faults[:5])
-            for model, table in (*found.tables(), (REFUSED, found.refusals_table())):
+            for model, table in found.tables():
                 for day, part in by_day(table):
                     tables[model, month_of(day)].append((path.stem, part))
         rows = sum(self._add(place, parts) for place, parts in tables.items())
@@ -160,7 +160,8 @@ class Mover:
                 retired=manifest.retired,
             ),
         )
-        return sum(file.rows for file in files) if model != REFUSED else 0
+        are_predictions = model != REFUSED and not model.endswith(OUTCOMES_OF)
+        return sum(file.rows for file in files) if are_predictions else 0
 
     def _is_here(self, stem: str) -> bool:
         return (self._spool / f"{stem}{DONE}").exists()

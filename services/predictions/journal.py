@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -156,6 +156,38 @@ class Journal:
         meta = self._meta(release.model, release.version, caller.key_id, error.code)
         with suppress(SpoolFull):
             self._keep(Kind.REFUSED, release, _since_us(started_s), meta, b"", b"")
+
+    def outcomes_of(self, model: str, caller: Caller, outcomes: Sequence[dict[str, Any]]) -> Kept:
+        """Keep what really happened.
+
+        Parameters
+        ----------
+        model
+            Whose predictions it is about.
+        caller
+            Who told it.
+        outcomes
+            As ``services.history.outcome.Outcome`` writes them.
+        """
+        meta, body = self._meta(model, caller.key_id), orjson.dumps(outcomes)
+        return self._keep_alone(Kind.OUTCOMES, meta, body)
+
+    def erasure(self, caller: Caller, erasure: Mapping[str, Any]) -> Kept:
+        """Keep that an entity is to be erased.
+
+        Parameters
+        ----------
+        caller
+            Who wants it.
+        erasure
+            Its id and the entity.
+        """
+        return self._keep_alone(Kind.ERASURE, self._meta(caller.key_id), orjson.dumps(erasure))
+
+    def _keep_alone(self, kind: Kind, meta: bytes, body: bytes) -> Kept:
+        if self._spool is None:
+            return None
+        return self._spool.keep(kind, meta, body, b"", latency_us=0)
 
     def _keep(self, kind: Kind, release: ReleaseFacts, took_us: int, *parts: bytes) -> Kept:
         if self._spool is None:

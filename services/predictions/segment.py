@@ -39,6 +39,10 @@ class Kind(IntEnum):
     ROWS = 2
     BATCH = 3
     REFUSED = 4
+    # A batch that was answered now, for a time that is past.
+    BACKFILL = 5
+    OUTCOMES = 6
+    ERASURE = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,9 @@ class Spool:
         kind: Kind,
         *parts: bytes,
         latency_us: int,
-        release: Hashable,
-        describe: Describe,
+        release: Hashable = None,
+        describe: Describe = bytes,
+        at_ns: int | None = None,
     ) -> asyncio.Future[None] | None:
         """Write a record.
 
@@ -97,9 +98,12 @@ class Spool:
         latency_us
             How long the answer took.
         release
-            Names who answered; a segment describes each release before its first record.
+            Names who answered; a segment describes each release before its first record. Nothing
+            where no release did.
         describe
             Gives that description.
+        at_ns
+            When it is said to have been, in nanoseconds since 1970; now without it.
 
         Returns
         -------
@@ -111,28 +115,28 @@ class Spool:
         SpoolFull
             There is no room, and nothing may be answered that is not kept.
         """
-        now_ns = time.time_ns()
+        at_ns = time.time_ns() if at_ns is None else at_ns
         segment = self._segment
         if segment is None or not (
-            (release in self._described or self._describe(segment, now_ns, release, describe))
-            and segment.append(kind, now_ns, latency_us, *parts)
+            (release in self._described or self._describe(segment, at_ns, release, describe))
+            and segment.append(kind, at_ns, latency_us, *parts)
         ):
             segment = self._next_segment(sum(map(len, parts)) + len(describe()))
             if segment is None:
                 self._go_without()
                 return None
-            self._describe(segment, now_ns, release, describe)
-            segment.append(kind, now_ns, latency_us, *parts)
+            self._describe(segment, at_ns, release, describe)
+            segment.append(kind, at_ns, latency_us, *parts)
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._config.rotate_seconds, self._turn)
         return None if self._commit is None else self._commit.settled(segment)
 
     def _describe(
-        self, segment: Segment, now_ns: int, release: Hashable, describe: Describe
+        self, segment: Segment, at_ns: int, release: Hashable, describe: Describe
     ) -> bool:
         """Write what a release is into a segment; say whether there was room for it."""
-        if not segment.append(Kind.RELEASE, now_ns, 0, describe(), b"", b""):
+        if release is not None and not segment.append(Kind.RELEASE, at_ns, 0, describe(), b"", b""):
             return False
         self._described.add(release)
         return True

@@ -16,7 +16,8 @@ from bentos.answering import predict_rows, read_row
 from bentos.release import Release, open_release, read_pointer
 from core.errors import SeptetError
 from services.access.caller import Caller
-from services.history.log import REFUSED, PredictionLog
+from services.history.decoding import REFUSED
+from services.history.log import PredictionLog
 from services.history.mover import Mover
 from services.predictions.journal import Asked, Journal
 from services.predictions.segment import Kind, Segment
