@@ -243,7 +243,8 @@ def read_segment(path: Path) -> Iterator[Record | Damage]:
     ------
     Record or Damage
         In the order in which they were written. Bytes that are no record are passed over up to the
-        next one; nothing but zeros after the last record is room that was not used.
+        next one; zeros after the last record are room that was not used, and a last record that
+        ends in them is one whose writer was killed before it was acknowledged.
 
     Raises
     ------
@@ -273,9 +274,21 @@ def _records(held: mmap.mmap, seed: int) -> Iterator[Record | Damage]:
             at += FRAME_BYTES + len(record.meta) + len(record.body) + len(record.answer)
             continue
         after = _next_record(held, at, seed)
-        if after < size or held[at:size].strip(b"\0"):
+        if after < size or not _is_cut_short(held, at):
             yield Damage(at, after - at)
         at = after
+
+
+def _is_cut_short(held: mmap.mmap, at: int) -> bool:
+    """Say whether all that follows is room, or the begin of a record whose writer was killed."""
+    begun = held[at:].rstrip(b"\0")
+    if at + len(begun) == len(held) or not _MARK.startswith(begun[: len(_MARK)]):
+        return False
+    if len(begun) < FRAME_BYTES:
+        begun = begun.ljust(FRAME_BYTES, b"\0")
+    whole = int(_BACK.unpack_from(begun, _FRONT.size)[0])
+    # What was written whole ends in a byte that is no zero, and then in the next record or room.
+    return not whole or len(begun) < whole
 
 
 def _next_record(held: mmap.mmap, at: int, seed: int) -> int:

@@ -160,6 +160,24 @@ def test_a_file_that_was_cut_short_loses_only_what_was_cut(tmp_path: Path, cut: 
     assert cut <= lost < cut + last + FRAME_BYTES + 200
 
 
+@pytest.mark.parametrize("written", range(1, FRAME_BYTES + 40))
+def test_a_record_whose_writer_was_killed_is_no_damage(tmp_path: Path, written: int) -> None:
+    other = Segment(tmp_path / "a-0.open", SIZE)
+    start = other.used
+    other.append(Kind.ROWS, 1, 0, b'["churn","1"]', b'{"hours": 3}', b'{"result": 0.25}')
+    record = other.path.read_bytes()[start : other.used]
+    other.path.unlink()
+    killed = Segment(tmp_path / "a-0.open", SIZE)
+    for parts in SOME:
+        killed.append(Kind.ROWS, 1, 1, *parts)
+    with killed.path.open("r+b") as file:
+        file.seek(killed.used)
+        file.write(record[:written])
+    found = list(read_segment(killed.path))
+    assert parts_of(killed.path) == SOME
+    assert len(found) == len(SOME)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_flipped_bit_costs_one_record_and_is_told(tmp_path: Path, seed: int) -> None:
     path = write(tmp_path, SOME)
