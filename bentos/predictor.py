@@ -116,6 +116,13 @@ class Predictor(ABC):
     RESULT: ClassVar[type[BaseModel]]
     ROLES: ClassVar[Mapping[str, str]] = {}
     RANK_BY: ClassVar[str | None] = None
+    # The number by which answers are followed over time: a field of the result, or with a dot a
+    # field of each of its parts, which are added up.
+    HEADLINE: ClassVar[str]
+    # Where an answer is about many steps: the parts of the result that have a time, or the input
+    # that says how many weeks. An outcome is then about one of them.
+    STEPS: ClassVar[str | None] = None
+    WEEKS: ClassVar[str | None] = None
     TASKS: ClassVar[tuple[type[Task], ...]] = ()
     # An answer of a millisecond or less is given at once; a slower one is given in a thread.
     IS_QUICK: ClassVar[bool] = True

@@ -49,6 +49,17 @@ class Settings(BaseSettings):
         description="Where traces are sent, OTLP over HTTP; without it none are made.",
     )
     mlflow_port: int = Field(default=8801, ge=1, le=65535, description="Port of the MLflow UI.")
+    history_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+$",
+        description="Where the historian answers; on this machine when unset.",
+    )
+    history_port: int = Field(default=8802, ge=1, le=65535, description="Port of the historian.")
+    history_token: SecretStr | None = Field(
+        default=None,
+        description="What the platform shows the historian; made under the home folder when unset. "
+        "It is never printed.",
+    )
     bentos: str = Field(
         default="",
         description="Where each model's bento answers, in the topology distributed: "
@@ -72,6 +83,11 @@ class Settings(BaseSettings):
     def predictions(self) -> Path:
         """Folder of the prediction log."""
         return self.home / "predictions"
+
+    @property
+    def historian(self) -> str:
+        """Address of the process that reads the log."""
+        return self.history_address or f"http://127.0.0.1:{self.history_port}"
 
     @property
     def mlflow_folder(self) -> Path:

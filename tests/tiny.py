@@ -63,6 +63,7 @@ class TinyPredictor(RowPredictor):
     """A weighted sum through a sigmoid; fails on tenure 13, to be a poison row."""
 
     MODEL = "churn"
+    HEADLINE = "probability"
     RESULT = TinyResult
     RANK_BY: ClassVar[str | None] = "probability"
 

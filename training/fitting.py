@@ -22,6 +22,7 @@ from core.config import ModelConfig, SampleSource
 from core.encoding import Columns
 from core.errors import ConfigError, TrainingRefused, nearest
 from training.frame import Frame, QualityReport, build_frame
+from training.profile import PROFILE, profile_of
 from training.progress import Progress, Silent, told_to
 from training.recipes import Recipe, recipe_of
 from training.source import read_source
@@ -182,6 +183,7 @@ def fit_frame(
     with threadpool_limits(limits=1, user_api="blas"), told_to(stages.progress):
         recipe.fit(split, config, draft)
     draft.write_json(RANGES, _joined_ranges(config, split))
+    draft.write_json(PROFILE, profile_of(config, split.train.columns))
     data = _data_facts(config, split, report, digest=digest)
     versions = library_versions()
     draft.finish(config, data=data, versions=versions, metrics={})

@@ -80,6 +80,7 @@ class AnomalyPredictor(RowPredictor):
     """
 
     MODEL: ClassVar[str] = "anomaly"
+    HEADLINE = "score"
     RESULT: ClassVar[type[BaseModel]] = AnomalyResult
     RANK_BY: ClassVar[str | None] = "score"
     TASKS: ClassVar[tuple[type[Task], ...]] = (PointsTask,)

@@ -74,6 +74,8 @@ class BudgetPredictor(Predictor):
     """
 
     MODEL: ClassVar[str] = "budget"
+    HEADLINE = "expected_return_amount"
+    WEEKS = "period_weeks"
     RESULT: ClassVar[type[BaseModel]] = BudgetResult
     TASKS: ClassVar[tuple[type[Task], ...]] = (BudgetTask,)
     # Milliseconds of arithmetic, more with a least return: other models' answers go first.

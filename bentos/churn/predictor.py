@@ -79,6 +79,7 @@ class ChurnPredictor(RowPredictor):
     """
 
     MODEL: ClassVar[str] = "churn"
+    HEADLINE = "probability"
     RESULT: ClassVar[type[BaseModel]] = ChurnResult
 
     def load(self, artifact: Artifact) -> None:

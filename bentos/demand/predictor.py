@@ -87,6 +87,8 @@ class DemandPredictor(Predictor):
     """
 
     MODEL: ClassVar[str] = "demand"
+    HEADLINE = "steps.value"
+    STEPS = "steps.time"
     RESULT: ClassVar[type[BaseModel]] = DemandResult
     TASKS: ClassVar[tuple[type[Task], ...]] = (DemandTask,)
 

@@ -85,6 +85,7 @@ class PricingPredictor(RowPredictor):
     """
 
     MODEL: ClassVar[str] = "pricing"
+    HEADLINE = "recommended_price_amount"
     RESULT: ClassVar[type[BaseModel]] = PricingResult
     RANK_BY: ClassVar[str | None] = "profit_uplift_amount"
     TASKS: ClassVar[tuple[type[Task], ...]] = (PricingTask,)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from core.contract import Row
 from core.errors import SeptetError
+from services.history.lineage import with_releases
 from services.predictions import tables
 from services.predictions.journal import row_form
 from services.predictions.segment import Damage, Kind, Record
@@ -29,6 +30,8 @@ FACTS = pa.schema(
         pa.field("version", _TEXT, nullable=False),
         pa.field("entity", _TEXT),
         pa.field("as_of", TIME),
+        # As it was sent: models may look at the day of the week there. Null for UTC.
+        pa.field("as_of_offset_minutes", pa.int16()),
         pa.field("caller", _TEXT, nullable=False),
         pa.field("source", _TEXT, nullable=False),
         pa.field("latency_us", pa.int64(), nullable=False),
@@ -97,6 +100,7 @@ class Predicted:
         facts["version"].append(answer["version"])
         facts["entity"].append(answer["entity"])
         facts["as_of"].append(answer["as_of"])
+        facts["as_of_offset_minutes"].append(_offset(answer["as_of"]))
         facts["caller"].append(told.caller)
         facts["source"].append(told.source)
         facts["latency_us"].append(told.latency_us)
@@ -116,7 +120,8 @@ class Predicted:
             for name, kind in self.description[part].items():
                 columns.append(_column([row.get(name) for row in rows], kind))
                 fields.append(pa.field(f"{prefix}{name}", _KINDS[kind]))
-        return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+        table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
+        return with_releases(table, {self.description["version"]: self.description})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +237,9 @@ def _take_rows(release: Predicted, record: Record, at_us: int) -> None:
 
 
 def _take_outcomes(found: Decoded, model: str, told: Mapping[str, Any], body: bytes) -> None:
-    rows = [{**told, **row} for row in orjson.loads(body)]
+    # Each at a microsecond of its own: of two with the same key the later one counts.
+    at_us = told["at"]
+    rows = [{**told, **row, "at": at_us + i} for i, row in enumerate(orjson.loads(body))]
     for row in rows:
         for name in ("as_of", "happened_at"):
             row[name] = None if row[name] is None else datetime.fromisoformat(row[name])
@@ -282,6 +289,14 @@ def _facts_column(field: pa.Field, values: list[Any]) -> pa.Array:
     if field.name == "as_of":
         return pa.array(values, _TEXT).cast(TIME)
     return pa.array(values, field.type)
+
+
+def _offset(as_of: str | None) -> int | None:
+    """Give by how many minutes a time is ahead of UTC; nothing for none."""
+    if as_of is None or as_of.endswith("+00:00"):
+        return None
+    offset = datetime.fromisoformat(as_of).utcoffset()
+    return None if offset is None else int(offset.total_seconds() // 60)
 
 
 def _column(values: list[Any], kind: str) -> pa.Array:

@@ -48,6 +48,16 @@ class PredictionLog:
         self.folder = folder
         self._owner = owner
 
+    @property
+    def address(self) -> str:
+        """Where it is, as DuckDB and Arrow name it."""
+        return str(self.folder)
+
+    @property
+    def filesystem(self) -> Any:
+        """Through which it is read; nothing for the disk."""
+        return None
+
     def manifest_path(self, model: str, month: str) -> Path:
         """Give where the manifest of a model and month stands."""
         return self.folder / model / f"{month}.{self._owner}{SUFFIX}"

@@ -25,6 +25,7 @@ import pyarrow as pa
 from core.logs import get_logger
 from services.durable import replace_file, sync_folder
 from services.history.decoding import OUTCOMES_OF, REFUSED, decode
+from services.history.lineage import together
 from services.history.log import PredictionLog, by_day
 from services.history.manifest import LogFile, Manifest, month_of
 from services.predictions.segment import DONE, OPEN, adopt, read_segment
@@ -189,7 +190,7 @@ def merged(tables: Sequence[pa.Table]) -> list[pa.Table]:
     for table in tables:
         for place, other in enumerate(found):
             with suppress(pa.ArrowException):
-                found[place] = pa.concat_tables([other, table], promote_options="permissive")
+                found[place] = together([other, table])
                 break
         else:
             found.append(table)

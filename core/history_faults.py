@@ -1,0 +1,182 @@
+"""Errors of the history: what was predicted cannot be told, or not so.
+
+::
+
+    SeptetError
+    ├── HistoryDown            503   the process that reads the log does not answer
+    ├── HistoryTooLarge        422   a question takes too long, or too much memory
+    ├── ReplayImpossible       409   what was asked is not all there
+    ├── ReleaseGone            410   the version's artifact is no longer there
+    ├── Forbidden
+    │   └── ExportTooLarge     403   more rows at once than the role may take
+    └── NotFound
+        ├── PredictionUnknown  404
+        ├── BacktestUnknown    404
+        └── ErasureUnknown     404
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.denials import Forbidden
+from core.errors import NotFound, SeptetError
+
+
+class HistoryDown(SeptetError):
+    """The process that reads the log does not answer.
+
+    Parameters
+    ----------
+    address
+        Where it was looked for.
+    fault
+        What was met there.
+    """
+
+    status = 503
+    title = "The history cannot be read now"
+
+    def __init__(self, address: str, fault: str) -> None:
+        super().__init__(
+            f"The historian at {address} does not answer ({fault}). Predictions go on and are "
+            "kept. Try again in a few seconds; whoever runs it: `septet up` starts it, alone it is "
+            "`python -m services.history.historian`, and SEPTET_HISTORY_ADDRESS says where it is."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "2"}
+
+
+class HistoryTooLarge(SeptetError):
+    """A question takes too long, or too much memory.
+
+    Parameters
+    ----------
+    seconds
+        How long one may take.
+    """
+
+    status = 422
+    title = "The question is too large"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"It would take more than {seconds:g} seconds, or more memory than a question may. "
+            "Ask for a shorter period, for longer steps, or for fewer measures."
+        )
+
+
+class PredictionUnknown(NotFound):
+    """No prediction has this id.
+
+    Parameters
+    ----------
+    prediction_id
+        What was asked for.
+    """
+
+    title = "No such prediction"
+
+    def __init__(self, prediction_id: str) -> None:
+        super().__init__(
+            f"The log has no prediction {prediction_id}. One that was made a moment ago is there "
+            "within seconds; one that is older than history.keep_days was deleted."
+        )
+
+
+class BacktestUnknown(NotFound):
+    """No backtest has this id.
+
+    Parameters
+    ----------
+    backtest_id
+        What was asked for.
+    """
+
+    title = "No such backtest"
+
+    def __init__(self, backtest_id: str) -> None:
+        super().__init__(
+            f"There is no backtest {backtest_id[:80]!r}. POST /api/history/backtests begins one "
+            "and gives its id."
+        )
+
+
+class ErasureUnknown(NotFound):
+    """No erasure has this id.
+
+    Parameters
+    ----------
+    erasure_id
+        What was asked for.
+    """
+
+    title = "No such erasure"
+
+    def __init__(self, erasure_id: str) -> None:
+        super().__init__(
+            f"There is no erasure {erasure_id[:80]!r}. One that was asked for a moment ago is "
+            "there within seconds."
+        )
+
+
+class ReplayImpossible(SeptetError):
+    """What was asked is not all there, so it cannot be asked again.
+
+    Parameters
+    ----------
+    prediction_id
+        Which prediction.
+    fault
+        What is missing.
+    """
+
+    status = 409
+    title = "This prediction cannot be asked again"
+
+    def __init__(self, prediction_id: str, fault: str) -> None:
+        super().__init__(f"Prediction {prediction_id}: {fault}.")
+
+
+class ReleaseGone(SeptetError):
+    """A version's artifact is no longer there.
+
+    Parameters
+    ----------
+    model, version
+        Which one.
+    fault
+        What was met.
+    """
+
+    status = 410
+    title = "The version is not there any more"
+
+    def __init__(self, model: str, version: str, fault: str) -> None:
+        super().__init__(
+            f"{model} version {version[:80]} cannot be loaded: {fault}. GET /models/{model}/info "
+            "names the champion; MLflow lists the versions whose artifacts are kept."
+        )
+
+
+class ExportTooLarge(Forbidden):
+    """More rows at once than the role may take.
+
+    Parameters
+    ----------
+    limit
+        Rows that were asked for.
+    most
+        Rows that the role may take at once.
+    """
+
+    title = "Too many rows for this role"
+
+    def __init__(self, limit: int, most: int) -> None:
+        super().__init__(
+            f"limit={limit:,} needs the role operator; others take up to {most:,} rows a page, and "
+            "`next` leads to the following page."
+        )

@@ -1,0 +1,182 @@
+"""What may be asked of the history, and how it is checked before anything is read."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from core import clock
+from core.config import Name
+from core.task import Time
+
+PAGE_ROWS = 1000
+EXPORT_ROWS = 100_000
+USUAL_DAYS = 30
+Text = Annotated[str, Field(min_length=1, max_length=256)]
+# `region:north`, `result.risk_band:high`.
+Match = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,90}:.{1,256}$", max_length=360)]
+Picture = Literal["json", "png", "svg"]
+UUID_VERSION = 7
+
+
+def _identity(value: object) -> object:
+    """Check that a text is an id as answers have it."""
+    try:
+        found = UUID(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if not isinstance(found, UUID) or found.version != UUID_VERSION:
+        raise ValueError("it should be the prediction_id of an answer, a UUID of version 7")
+    return str(found)
+
+
+PredictionId = Annotated[str, BeforeValidator(_identity)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Period(_Asked):
+    """From when until when."""
+
+    since: Time | None = Field(
+        default=None, description="From when, with its zone; 30 days before `until` without it."
+    )
+    until: Time | None = Field(default=None, description="Before when; now without it.")
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        since, until = self.span
+        if since > clock.now():
+            raise ValueError("since lies in the future; it should lie before now")
+        if since >= until:
+            raise ValueError("since should lie before until")
+        return self
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Both ends, UTC."""
+        until = self.until or clock.now()
+        return self.since or until - timedelta(days=USUAL_DAYS), until
+
+
+class Filters(Period):
+    """Which predictions of a model are meant."""
+
+    model: Name = Field(description="Name of the model.")
+    version: Text | None = Field(default=None, description="Release that answered.")
+    entity: Text | None = Field(default=None, description="Whom they are about.")
+    caller: Text | None = Field(default=None, description="Public id of the key that asked.")
+    source: Literal["row", "batch", "backfill"] | None = Field(
+        default=None, description="How it was asked."
+    )
+    flagged: bool | None = Field(
+        default=None, description="Only those with an input outside of the training range, or none."
+    )
+    field: Text | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9_.]*$",
+        description="A number of the result, or an input as `input.<name>`; the model's own "
+        "headline without it.",
+    )
+    least: float | None = Field(
+        default=None, allow_inf_nan=False, description="Least value of `field`."
+    )
+    most: float | None = Field(
+        default=None, allow_inf_nan=False, description="Largest value of `field`."
+    )
+    where: list[Match] = Field(
+        default_factory=list,
+        max_length=8,
+        description="An input or a field of the result that has a value, as `region:north` or "
+        "`result.risk_band:high`; may be given again.",
+    )
+
+
+class RowsQuestion(Filters):
+    """A page of predictions, the newest first."""
+
+    limit: int = Field(
+        default=100, ge=1, le=EXPORT_ROWS, description="Most rows; over 1,000 for operators."
+    )
+    cursor: Text | None = Field(default=None, description="`next` of the page before this one.")
+    format: Literal["json", "csv", "parquet", "arrow"] = Field(
+        default="json", description="json, or a table as csv, parquet or arrow."
+    )
+
+
+Measure = Literal["volume", "value", "flagged", "latency", "errors", "outcomes"]
+Step = Literal["hour", "day", "week", "month"]
+
+
+class TrendsQuestion(Filters):
+    """How predictions went over time."""
+
+    by: Step = Field(default="day", description="Length of a step, UTC; weeks begin on Monday.")
+    measure: list[Measure] = Field(
+        default_factory=lambda: ["volume", "value"],
+        min_length=1,
+        max_length=6,
+        description="What is measured: volume, value (mean and quantiles of `field`), flagged, "
+        "latency, errors, outcomes; may be given again.",
+    )
+    group: Text | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9_.]*$",
+        description="One line for each `version`, `caller` or `source`, or for each level of an "
+        "input such as `region`.",
+    )
+    format: Picture = Field(default="json", description="Data, or a picture.")
+
+
+class CompareQuestion(Filters):
+    """Two versions, two periods or two segments beside each other."""
+
+    versus: Text = Field(
+        description="What differs on the other side: `version:2`, `region:south`, or "
+        "`period:<since>/<until>`. Everything else is as asked for.",
+        max_length=360,
+    )
+    format: Picture = Field(default="json", description="Data, or a picture.")
+
+
+class FeatureQuestion(Filters):
+    """How an input was distributed over time, against training."""
+
+    by: Step = Field(default="week", description="Length of a step, UTC.")
+    format: Picture = Field(default="json", description="Data, or a picture.")
+
+
+class EntityQuestion(Period):
+    """One entity, as all models saw it."""
+
+    limit: int = Field(default=500, ge=1, le=5000, description="Most predictions, the newest.")
+    format: Picture = Field(default="json", description="Data, or a picture.")
+
+
+class OutcomesQuestion(Period):
+    """Outcomes, and the predictions that they belong to."""
+
+    model: Name = Field(description="Name of the model.")
+    state: Literal["all", "matched", "unmatched"] = Field(
+        default="all", description="Whether a prediction is there that they belong to."
+    )
+    limit: int = Field(default=100, ge=1, le=PAGE_ROWS, description="Most rows, the newest.")
+
+
+class ReplayQuestion(_Asked):
+    """Which version answers again."""
+
+    version: Text | None = Field(
+        default=None, description="Another version; the very one that answered without it."
+    )
+
+
+class BacktestQuestion(Filters):
+    """Which past traffic a version is asked again."""
+
+    against: Text = Field(description="Version that answers what was asked in the period.")

@@ -1,0 +1,1 @@
+"""Answers questions about the log, with DuckDB; for the historian alone."""

@@ -1,0 +1,132 @@
+"""Finds the column that a name in a question means, and how SQL names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bentos.predictor import Predictor
+from core.errors import nearest
+from core.refusals import QueryInvalid
+from services.history.reader.scan import Scan, kind_of
+
+INPUT, RESULT = "input_", "result_"
+_NUMBERS = frozenset({"number", "integer"})
+_GROUPS = {"version": "version", "caller": "caller", "source": "source"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a question is about.
+
+    Parameters
+    ----------
+    name
+        As a person names it.
+    sql
+        As SQL does.
+    kind
+        number, integer, boolean, text, time or json.
+    """
+
+    name: str
+    sql: str
+    kind: str
+
+
+def headline(kind: type[Predictor]) -> str:
+    """Give the SQL of the number by which a model's answers are followed.
+
+    Parameters
+    ----------
+    kind
+        The model's predictor.
+    """
+    field, _, part = kind.HEADLINE.partition(".")
+    column = quoted(RESULT + field)
+    if not part:
+        return column
+    return f"list_sum(CAST(json_extract({column}, '$[*].{part}') AS DOUBLE[]))"
+
+
+def number(scan: Scan, kind: type[Predictor], name: str | None) -> Column:
+    """Find the number that a question follows.
+
+    Parameters
+    ----------
+    scan
+        What is read.
+    kind
+        The model's predictor.
+    name
+        A field of the result, or ``input.<name>``; the headline without it.
+
+    Raises
+    ------
+    QueryInvalid
+        There is no such number.
+    """
+    if name is None or name == kind.HEADLINE:
+        return Column(kind.HEADLINE, headline(kind), "number")
+    found = _find(scan, name, in_result=True)
+    if found is None or found.kind not in _NUMBERS:
+        raise _unknown("field", name, _names(scan, _NUMBERS))
+    return found
+
+
+def level(scan: Scan, setting: str, name: str) -> Column:
+    """Find a column whose values part predictions.
+
+    Parameters
+    ----------
+    scan
+        What is read.
+    setting
+        The parameter that names it.
+    name
+        An input, or ``result.<name>``.
+
+    Raises
+    ------
+    QueryInvalid
+        There is no such column.
+    """
+    if setting == "group" and name in _GROUPS:
+        return Column(name, _GROUPS[name], "text")
+    found = _find(scan, name, in_result=False)
+    if found is None or found.kind == "json":
+        known = frozenset({"text", "boolean", "integer", "number", "time"})
+        raise _unknown(setting, name, [*_GROUPS, *_names(scan, known)])
+    return found
+
+
+def quoted(name: str) -> str:
+    """Write a name as SQL takes it for one."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _find(scan: Scan, name: str, *, in_result: bool) -> Column | None:
+    part, dot, rest = name.partition(".")
+    if dot and part in {"input", "result"}:
+        column = f"{part}_{rest}"
+    else:
+        column = (RESULT if in_result else INPUT) + name
+    kind = kind_of(scan.releases, column)
+    if kind is None or column not in scan.types:
+        return None
+    return Column(name, quoted(column), kind)
+
+
+def _names(scan: Scan, kinds: frozenset[str]) -> list[str]:
+    """Name the columns of some kinds, as a question names them."""
+    found = []
+    for column in scan.types:
+        part, _, name = column.partition("_")
+        if part in {"input", "result"} and kind_of(scan.releases, column) in kinds:
+            found.append(f"{part}.{name}")
+    return found
+
+
+def _unknown(setting: str, name: str, known: list[str]) -> QueryInvalid:
+    fault = f"{name[:80]!r} is nothing that predictions of this time have"
+    listed = ", ".join(sorted(known)) or "there are no predictions in this time"
+    return QueryInvalid(setting, fault, f"{listed}.{nearest(name, known)}")

@@ -1,0 +1,123 @@
+"""DuckDB over the files of the log, locked: it reads that folder, and nothing else of the machine.
+
+No text from outside becomes SQL: names of columns are looked up in the files, values are parameters
+(DuckDB 2.0, securing: https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from core.history_faults import HistoryTooLarge
+from core.logs import get_logger
+from services.history.log import PredictionLog
+from services.history.reader.scan import Scan, Scanner
+
+Params = Mapping[str, Any]
+Found = TypeVar("Found")
+
+ANSWER_SECONDS = 20.0
+_TRIES = 3
+_OURS = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
+
+
+class Database:
+    """Runs the questions; may be used by many threads.
+
+    Parameters
+    ----------
+    log
+        What is read.
+    memory_mib
+        How much memory all questions together may take.
+    threads
+        How many processors they may take.
+    """
+
+    def __init__(self, log: PredictionLog, *, memory_mib: int = 400, threads: int = 2) -> None:
+        self.scanner = Scanner(log)
+        self._connection = duckdb.connect(":memory:")
+        if log.filesystem is not None:
+            self._connection.register_filesystem(log.filesystem)
+        set_to = self._connection.execute
+        set_to("SET allowed_directories = $1", [[f"{log.address}/"]])
+        for setting in (
+            "TimeZone = 'UTC'",
+            f"memory_limit = '{memory_mib}MiB'",
+            f"threads = {threads}",
+            "preserve_insertion_order = false",
+            "autoinstall_known_extensions = false",
+            "autoload_known_extensions = false",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            set_to(f"SET {setting}")
+
+    def close(self) -> None:
+        """Let go of all."""
+        self._connection.close()
+
+    def table(self, sql: str, params: Params, scan: Scan) -> pa.Table:
+        """Run a query over the files of a scan.
+
+        Parameters
+        ----------
+        sql
+            Ours; values stand in it as ``$name``.
+        params
+            The values; the files are added.
+        scan
+            What it reads.
+
+        Raises
+        ------
+        HistoryTooLarge
+            It took more time or memory than a question may.
+        """
+        cursor = self._connection.cursor()
+        alarm = threading.Timer(ANSWER_SECONDS, cursor.interrupt)
+        alarm.start()
+        try:
+            return cursor.execute(sql, {**params, "files": list(scan.files)}).to_arrow_table()
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException) as error:
+            raise HistoryTooLarge(ANSWER_SECONDS) from error
+        finally:
+            alarm.cancel()
+            cursor.close()
+
+    def rows(self, sql: str, params: Params, scan: Scan) -> list[dict[str, Any]]:
+        """Run a query over the files of a scan; give its rows by name."""
+        found: list[dict[str, Any]] = self.table(sql, params, scan).to_pylist()
+        return found
+
+    def ask(self, question: Callable[[], Found], scan: Callable[[], Scan]) -> Found:
+        """Answer a question again when files were replaced meanwhile, or cannot be read.
+
+        Parameters
+        ----------
+        question
+            Scans and queries.
+        scan
+            What it reads, to find the file that is to blame.
+
+        Raises
+        ------
+        HistoryTooLarge
+            It took more time or memory than a question may.
+        """
+        for number in range(_TRIES):
+            try:
+                return question()
+            except _OURS:
+                raise
+            except (FileNotFoundError, duckdb.Error) as error:
+                # The first time files may have been put together since the manifest was read.
+                if number == _TRIES - 1 or (number and not self.scanner.leave_out(scan())):
+                    raise
+                get_logger(__name__).warning("question_again", reason=str(error)[:200])
+        raise AssertionError

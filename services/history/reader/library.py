@@ -1,0 +1,184 @@
+"""Everything that may be asked, by name: what is checked, who answers, and in which form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from bentos.predictor import Predictor
+from core.config import ModelConfig
+from core.errors import ModelUnknown
+from services.history.answers import Receipt, Series
+from services.history.log import PredictionLog
+from services.history.questions import (
+    CompareQuestion,
+    EntityQuestion,
+    FeatureQuestion,
+    OutcomesQuestion,
+    ReplayQuestion,
+    RowsQuestion,
+    TrendsQuestion,
+)
+from services.history.reader.comparison import Comparisons
+from services.history.reader.cursor import Sealer
+from services.history.reader.database import Database
+from services.history.reader.drawing import draw
+from services.history.reader.entity import Entities
+from services.history.reader.export import MEDIA_TYPES, write_table
+from services.history.reader.feature import Features
+from services.history.reader.page import Pages
+from services.history.reader.receipt import Receipts
+from services.history.reader.told import Outcomes
+from services.history.reader.trends import Trends
+
+JSON = "application/json"
+PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent.
+
+    Parameters
+    ----------
+    content
+        The body.
+    media_type
+        What it is.
+    headers
+        Others.
+    """
+
+    content: bytes
+    media_type: str = JSON
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who asks about what, beside the question itself.
+
+    Parameters
+    ----------
+    subject
+        What the path names: an id, an entity, an input.
+    models
+        Models that the caller may read; nothing means all.
+    """
+
+    subject: str = ""
+    models: Collection[str] | None = None
+
+
+class Library:
+    """Answers every question about the history.
+
+    Parameters
+    ----------
+    log
+        What is read.
+    models
+        Names of the models.
+    kind_of
+        Gives the predictor class of a model.
+    config_of
+        Gives the config of a model.
+    secret
+        Seals cursors.
+    """
+
+    def __init__(
+        self,
+        log: PredictionLog,
+        *,
+        models: Collection[str],
+        kind_of: Callable[[str], type[Predictor]],
+        config_of: Callable[[str], ModelConfig],
+        secret: bytes,
+    ) -> None:
+        self._models = tuple(models)
+        self._kind_of = kind_of
+        self.database = Database(log)
+        self.pages = Pages(self.database, Sealer(secret))
+        self.receipts = Receipts(self.database, self._models, kind_of, config_of)
+        self.trends = Trends(self.database)
+        self.comparisons = Comparisons(self.database)
+        self.features = Features(self.database)
+        self.entities = Entities(self.database, self._models, kind_of)
+        self.outcomes = Outcomes(self.database)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
+
+    def rows(self, question: RowsQuestion, _: Asking) -> Answer:
+        """Give a page of predictions."""
+        kind = self._kind(question.model)
+        if question.format == "json":
+            return _page(self.pages.read(question, kind))
+        table, _scan, following = self.pages.table(question, kind)
+        name = f"{question.model}.{question.format}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        if following is not None:
+            headers["Link"] = f'<?cursor={following}>; rel="next"'
+        content = write_table(table, question.format)
+        return Answer(content, MEDIA_TYPES[question.format], headers)
+
+    def receipt(self, _question: BaseModel, asking: Asking) -> Answer:
+        """Give the receipt of a prediction."""
+        found: Receipt = self.receipts.read(asking.subject, asking.models)
+        return _page(found)
+
+    def trend(self, question: TrendsQuestion, _: Asking) -> Answer:
+        """Give how predictions went over time."""
+        return _series(self.trends.read(question, self._kind(question.model)), question.format)
+
+    def compare(self, question: CompareQuestion, _: Asking) -> Answer:
+        """Give two sides beside each other."""
+        found = self.comparisons.read(question, self._kind(question.model))
+        return _series(found, question.format)
+
+    def feature(self, question: FeatureQuestion, asking: Asking) -> Answer:
+        """Give how an input was distributed."""
+        found = self.features.read(question, asking.subject, self._kind(question.model))
+        return _series(found, question.format)
+
+    def entity(self, question: EntityQuestion, asking: Asking) -> Answer:
+        """Give one entity, as all models saw it."""
+        found = self.entities.read(question, asking.subject, asking.models)
+        return _series(found, question.format)
+
+    def told(self, question: OutcomesQuestion, _: Asking) -> Answer:
+        """Give outcomes, and to how many predictions they belong."""
+        return _page(self.outcomes.read(question, self._kind(question.model)))
+
+    def _kind(self, model: str) -> type[Predictor]:
+        if model not in self._models:
+            raise ModelUnknown(model, self._models)
+        return self._kind_of(model)
+
+
+def _page(page: BaseModel) -> Answer:
+    return Answer(page.model_dump_json().encode())
+
+
+def _series(series: Series, form: str) -> Answer:
+    return _page(series) if form == "json" else Answer(draw(series, form), PICTURES[form])
+
+
+def questions_of(
+    library: Library,
+) -> dict[str, tuple[type[BaseModel], Callable[[Any, Asking], Answer]]]:
+    """Give every question by name: what it is checked by, and who answers it."""
+    return {
+        "rows": (RowsQuestion, library.rows),
+        "receipt": (ReplayQuestion, library.receipt),
+        "trends": (TrendsQuestion, library.trend),
+        "compare": (CompareQuestion, library.compare),
+        "feature": (FeatureQuestion, library.feature),
+        "entity": (EntityQuestion, library.entity),
+        "outcomes": (OutcomesQuestion, library.told),
+    }

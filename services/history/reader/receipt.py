@@ -1,0 +1,165 @@
+"""The receipt of one prediction: what was asked, what was said, by whom, and what then happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from bentos.predictor import Predictor
+from core import clock
+from core.config import ModelConfig
+from core.history_faults import PredictionUnknown
+from services.history.answers import OutcomeSeen, Prediction, Receipt
+from services.history.lineage import Descriptions
+from services.history.reader import outcomes
+from services.history.reader.database import Database
+from services.history.reader.prediction import lineage_of, prediction_of
+from services.history.reader.scan import Scan
+
+# An id is made a little before the row is kept; a clock that was set back adds to it.
+_MARGIN = timedelta(hours=2)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """Finds single predictions.
+
+    Parameters
+    ----------
+    database
+        Reads the log.
+    models
+        Names of the models.
+    kind_of
+        Gives the predictor class of a model.
+    config_of
+        Gives the config of a model.
+    """
+
+    database: Database
+    models: Collection[str]
+    kind_of: Callable[[str], type[Predictor]]
+    config_of: Callable[[str], ModelConfig]
+
+    def find(
+        self, prediction_id: str, models: Collection[str] | None
+    ) -> tuple[Prediction, Descriptions]:
+        """Find a prediction, and who answered.
+
+        Parameters
+        ----------
+        prediction_id
+            Its id.
+        models
+            Those that the caller may read; nothing means all.
+
+        Raises
+        ------
+        PredictionUnknown
+            None of these models has it.
+        """
+        key = UUID(prediction_id).bytes
+        # The largest time that an id can have is beyond what a calendar has.
+        is_possible = (
+            int.from_bytes(key[:6], "big") / 1000 < clock.now_s() + _MARGIN.total_seconds()
+        )
+        for model in self.models if is_possible else ():
+            if models is None or model in models:
+                found = self._find_in(model, key)
+                if found is not None:
+                    row, scan = found
+                    return prediction_of(model, row, scan.releases), scan.releases
+        raise PredictionUnknown(prediction_id)
+
+    def read(self, prediction_id: str, models: Collection[str] | None) -> Receipt:
+        """Give all that is known of a prediction.
+
+        Raises
+        ------
+        PredictionUnknown
+            None of these models has it.
+        """
+        found, releases = self.find(prediction_id, models)
+        target = self.config_of(found.model).target
+        due = None
+        if target.horizon_days is not None:
+            due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
+        return Receipt(
+            **found.model_dump(),
+            lineage=lineage_of(found.version, releases),
+            outcome=self._outcome(found),
+            outcome_due_at=due,
+        )
+
+    def _find_in(self, model: str, key: bytes) -> tuple[dict[str, Any], Scan] | None:
+        def scan() -> Scan:
+            at = time_of(key)
+            whole = self.database.scanner.scan(model, since=at - _MARGIN, until=at + _MARGIN)
+            text = key.hex()
+            return whole.among(
+                [
+                    place
+                    for place, fact in enumerate(whole.facts)
+                    if (fact.first_id or "") <= text <= (fact.last_id or "")
+                ]
+            )
+
+        def ask() -> tuple[dict[str, Any], Scan] | None:
+            found = scan()
+            if not found.files:
+                return None
+            query = f"SELECT * FROM {found.source} WHERE prediction_id = $key LIMIT 1"  # noqa: S608 - no text from outside
+            rows = self.database.rows(query, {"key": key}, found)
+            return (rows[0], found) if rows else None
+
+        return self.database.ask(ask, scan)
+
+    def _outcome(self, found: Prediction) -> OutcomeSeen | None:
+        """Give what is known of what happened."""
+        kind = self.kind_of(found.model)
+        key = UUID(found.prediction_id).bytes
+
+        def scan() -> Scan:
+            return self.database.scanner.scan(outcomes.place_of(found.model))
+
+        def ask() -> list[dict[str, Any]]:
+            told = scan()
+            at = time_of(key)
+            own = self.database.scanner.scan(found.model, since=at - _MARGIN, until=at + _MARGIN)
+            if not told.files:
+                return []
+            predictions = (
+                f"SELECT {outcomes.needs(kind)} FROM {own.source} WHERE prediction_id = $key"  # noqa: S608 - no text from outside
+            )
+            only = "outcome_of = $key OR entity = $entity"
+            joined = outcomes.joined(predictions, kind, only=only)
+            query = f"SELECT * FROM ({joined}) WHERE outcome_steps > 0"  # noqa: S608 - no text from outside
+            params = {"key": key, "entity": found.entity, "told": list(told.files)}
+            return self.database.rows(query, params, own)
+
+        rows = self.database.ask(ask, scan)
+        if not rows:
+            return None
+        row = rows[0]
+        return OutcomeSeen(
+            value=row["outcome_value"],
+            amount=row["outcome_amount"],
+            steps=row["outcome_steps"],
+            happened_at=row["outcome_at"],
+            told_at=row["outcome_told_at"],
+        )
+
+
+def time_of(key: bytes) -> datetime:
+    """Give the time at which an id was made.
+
+    Parameters
+    ----------
+    key
+        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
+    """
+    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))

@@ -1,0 +1,203 @@
+"""Which files a question has to read, and which columns they have."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.logs import get_logger
+from services.history.lineage import Descriptions, releases_in
+from services.history.log import PredictionLog, utc_day
+from services.history.manifest import LogFile
+
+_MOST_FOOTERS = 20_000
+# A backfill, or a clock that was set back, may put a row a little beside its day.
+_MARGIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Files of one place of the log.
+
+    Parameters
+    ----------
+    place
+        Model, or another folder of the log.
+    files
+        Their addresses, the earliest first.
+    facts
+        What the manifests say of each.
+    types
+        Type of each column that any of them has.
+    releases
+        Who answered, by version.
+    is_even
+        Whether all have the same columns.
+    notes
+        What a reader of the answer must know: files that could not be read.
+    """
+
+    place: str
+    files: tuple[str, ...]
+    facts: tuple[LogFile, ...]
+    types: Mapping[str, pa.DataType]
+    releases: Descriptions
+    is_even: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The files as SQL reads them; they are the parameter ``files``."""
+        options = "" if self.is_even else ", union_by_name = true"
+        return f"read_parquet($files, hive_partitioning = false{options})"
+
+    def among(self, wanted: Sequence[int]) -> Scan:
+        """Give some of its files alone, by their places."""
+        return Scan(
+            self.place,
+            tuple(self.files[i] for i in wanted),
+            tuple(self.facts[i] for i in wanted),
+            self.types,
+            self.releases,
+            self.is_even,
+            self.notes,
+        )
+
+
+@dataclass(frozen=True)
+class _Footer:
+    """What stands at the end of a file."""
+
+    types: Mapping[str, pa.DataType]
+    releases: Descriptions
+
+
+@dataclass
+class Scanner:
+    """Finds files; remembers their footers, because a file never changes.
+
+    Parameters
+    ----------
+    log
+        The log.
+    """
+
+    log: PredictionLog
+    _footers: OrderedDict[str, _Footer] = field(default_factory=OrderedDict)
+    _damaged: set[str] = field(default_factory=set)
+
+    def scan(
+        self, place: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Scan:
+        """Give the files that may hold rows of a time.
+
+        Parameters
+        ----------
+        place
+            Model, or another folder of the log.
+        since, until
+            Both ends; all there is without them.
+        """
+        found = self.log.files(
+            place,
+            since=None if since is None else utc_day(since - _MARGIN),
+            until=None if until is None else utc_day(until + _MARGIN),
+        )
+        files: list[str] = []
+        facts: list[LogFile] = []
+        footers: list[_Footer] = []
+        left_out = 0
+        for path, fact in found:
+            if (since and fact.last_at < since) or (until and fact.first_at > until):
+                continue
+            footer = self._footer(str(path))
+            if footer is None:
+                left_out += 1
+                continue
+            files.append(str(path))
+            facts.append(fact)
+            footers.append(footer)
+        types: dict[str, pa.DataType] = {}
+        releases: Descriptions = {}
+        for footer in footers:
+            types |= footer.types
+            releases |= footer.releases
+        is_even = all(footer.types == footers[0].types for footer in footers)
+        notes = (_note(left_out),) if left_out else ()
+        return Scan(place, tuple(files), tuple(facts), types, releases, is_even, notes)
+
+    def leave_out(self, scan: Scan) -> bool:
+        """Look which files of a scan cannot be read, and leave them out from now on.
+
+        Returns
+        -------
+        bool
+            Whether there was one: then the question may be asked again.
+        """
+        broken = [path for path in scan.files if not self._reads(path)]
+        for path in broken:
+            get_logger(__name__).error("log_file_unreadable", path=path)
+        self._damaged.update(broken)
+        return bool(broken)
+
+    def _footer(self, path: str) -> _Footer | None:
+        """Read the footer of a file; nothing when it cannot be."""
+        if path in self._damaged:
+            return None
+        known = self._footers.get(path)
+        if known is not None:
+            self._footers.move_to_end(path)
+            return known
+        try:
+            schema = pq.read_schema(path, filesystem=self.log.filesystem)
+        except FileNotFoundError:
+            # Put together with others since the manifest was read: the caller reads it again.
+            raise
+        except (OSError, pa.ArrowException):
+            self._damaged.add(path)
+            get_logger(__name__).error("log_file_unreadable", path=path)
+            return None
+        footer = _Footer({one.name: one.type for one in schema}, releases_in(schema))
+        self._footers[path] = footer
+        if len(self._footers) > _MOST_FOOTERS:
+            self._footers.popitem(last=False)
+        return footer
+
+    def _reads(self, path: str) -> bool:
+        """Say whether a file can be read to its end; one that is gone is no damage."""
+        try:
+            pq.read_table(path, filesystem=self.log.filesystem)
+        except FileNotFoundError:
+            return True
+        except (OSError, pa.ArrowException):
+            return False
+        return True
+
+
+def _note(left_out: int) -> str:
+    files = "1 file" if left_out == 1 else f"{left_out} files"
+    return f"{files} of the log could not be read and is left out; the worker's log names it."
+
+
+def kind_of(releases: Mapping[str, Mapping[str, Any]], column: str) -> str | None:
+    """Give the kind of a column as the releases describe it, the latest first.
+
+    Parameters
+    ----------
+    releases
+        By version.
+    column
+        ``input_…`` or ``result_…``.
+    """
+    part, _, name = column.partition("_")
+    for description in reversed(list(releases.values())):
+        kinds = description["inputs" if part == "input" else "result"]
+        if name in kinds:
+            return str(kinds[name])
+    return None

@@ -1,0 +1,74 @@
+"""Outcomes as they came in, and whether a prediction is there that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from bentos.predictor import Predictor
+from services.history.answers import OutcomeLine, OutcomesPage
+from services.history.questions import OutcomesQuestion
+from services.history.reader import outcomes
+from services.history.reader.database import Database
+from services.history.reader.scan import Scan
+
+_STATES = {"all": "true", "matched": "predictions > 0", "unmatched": "predictions = 0"}
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Lists outcomes.
+
+    Parameters
+    ----------
+    database
+        Reads the log.
+    """
+
+    database: Database
+
+    def read(self, question: OutcomesQuestion, kind: type[Predictor]) -> OutcomesPage:
+        """Give the outcomes that came in within a period, the latest first.
+
+        Parameters
+        ----------
+        question
+            What was asked.
+        kind
+            The model's predictor.
+        """
+        since, until = question.span
+        place = outcomes.place_of(question.model)
+
+        def scan() -> Scan:
+            return self.database.scanner.scan(place, since=since, until=until)
+
+        def ask() -> OutcomesPage:
+            told = scan()
+            if not told.files:
+                return OutcomesPage(outcomes=[], matched=0, unmatched=0, notes=list(told.notes))
+            predictions = self.database.scanner.scan(question.model)
+            joined = outcomes.unmatched(predictions, kind)
+            params = {"since": since, "until": until, "told": list(told.files)}
+            counts = (
+                "SELECT count(*) FILTER (predictions > 0) AS matched, "
+                f"count(*) FILTER (predictions = 0) AS unmatched FROM ({joined})"  # noqa: S608 - no text from outside
+            )
+            lines = (
+                f"SELECT * FROM ({joined}) WHERE {_STATES[question.state]} "  # noqa: S608 - no text from outside
+                f"ORDER BY at DESC LIMIT {question.limit}"
+            )
+            return OutcomesPage(
+                outcomes=[_line(row) for row in self.database.rows(lines, params, predictions)],
+                **self.database.rows(counts, params, predictions)[0],
+                notes=[*told.notes, *predictions.notes],
+            )
+
+        return self.database.ask(ask, scan)
+
+
+def _line(row: dict[str, Any]) -> OutcomeLine:
+    key = row["outcome_of"]
+    given = {name: row[name] for name in OutcomeLine.model_fields if name in row}
+    return OutcomeLine(prediction_id=None if key is None else str(UUID(bytes=key)), **given)

@@ -1,0 +1,45 @@
+"""What the platform shows the historian, which answers nobody else."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from core.settings import Settings
+
+NAME = "historian.token"
+_BYTES = 32
+
+
+def history_token(settings: Settings) -> str:
+    """Give the token of this installation; it is made when there is none yet.
+
+    Parameters
+    ----------
+    settings
+        Its place, or the token itself.
+    """
+    if settings.history_token is not None:
+        return settings.history_token.get_secret_value()
+    path = settings.home / NAME
+    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        _make(path)
+    except FileExistsError:
+        pass  # Another process was first.
+    return path.read_text(encoding="ascii").strip()
+
+
+def _make(path: Path) -> None:
+    """Make the token; whoever finds the file finds it whole."""
+    draft = path.with_name(f".{NAME}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, secrets.token_hex(_BYTES).encode())
+    finally:
+        os.close(handle)
+    try:
+        os.link(draft, path)
+    finally:
+        draft.unlink()
