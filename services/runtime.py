@@ -22,6 +22,7 @@ from services.access.origin import Origin
 from services.access.recorder import AuditRecorder
 from services.access.shared import SharedStore
 from services.access.window import Windows
+from services.history.remote import Historian
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
@@ -72,6 +73,7 @@ class Runtime:
         self._keys: KeyStore | None = None
         self._audit: AuditRecorder | None = None
         self._idempotency: Idempotency | None = None
+        self._historian: Historian | None = None
         self._spool: Spool | None = None
         self._desks: dict[str, Desk] | dict[str, RemoteDesk] = {}
 
@@ -94,6 +96,19 @@ class Runtime:
         if self._idempotency is None:
             self._idempotency = Idempotency(self.records)
         return self._idempotency
+
+    @property
+    def historian(self) -> Historian:
+        """Answers what is asked about the past.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._historian is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._historian
 
     @property
     def audit(self) -> AuditRecorder:
@@ -212,6 +227,7 @@ class Runtime:
             self.traces = Traces(settings.traces_address)
         self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
+        self._historian = Historian(settings)
         self._spool = Spool(settings.spool, self.platform.spool)
         self._spool.start()
         self._desks = self._open_desks(settings)
@@ -283,6 +299,8 @@ class Runtime:
     async def close(self) -> None:
         """Stop, and close the connections to the bentos."""
         self.stop()
+        if self._historian is not None:
+            await self._historian.close()
         if self._bentos is not None:
             await self._bentos.lines.close()
 

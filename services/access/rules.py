@@ -38,6 +38,8 @@ class Rule:
 _READ = Rule(Role.VIEWER)
 _READ_MODEL = Rule(Role.VIEWER, is_scoped=True)
 PREDICT = Rule(Role.ANALYST, is_scoped=True)
+_ANALYST = Rule(Role.ANALYST)
+_OPERATOR = Rule(Role.OPERATOR)
 _ADMIN = Rule(Role.ADMIN)
 SHUT = Rule(None)
 
@@ -55,6 +57,14 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("DELETE", "/api/keys/{key_id}"): _ADMIN,
         ("POST", "/api/keys/{key_id}/rotate"): _ADMIN,
         ("GET", "/api/audit"): _ADMIN,
+        ("GET", "/api/history/predictions"): _READ,
+        ("GET", "/api/history/predictions/{prediction_id}"): _READ,
+        ("POST", "/api/history/predictions/{prediction_id}/replay"): _ANALYST,
+        ("GET", "/api/history/outcomes"): _READ,
+        ("GET", "/api/history/trends"): _READ,
+        ("GET", "/api/history/compare"): _READ,
+        ("GET", "/api/history/features/{feature}"): _READ,
+        ("GET", "/api/history/entities/{entity:path}"): _READ,
         ("GET", "/"): _READ,
         ("GET", "/docs"): _READ,
         ("GET", "/docs/start.js"): _READ,

@@ -15,10 +15,10 @@ from services.history.reader.scan import Scan
 # Of several outcomes with one key; each comes at a microsecond of its own.
 _TOLD = """
     SELECT outcome_of, entity, as_of,
-           arg_max(value, at) FILTER (value IS NOT NULL) AS value,
-           arg_max(amount, at) FILTER (amount IS NOT NULL) AS amount,
-           arg_max(happened_at, at) FILTER (happened_at IS NOT NULL) AS happened_at,
-           max(at) AS told_at
+           arg_max(value, "at") FILTER (value IS NOT NULL) AS value,
+           arg_max(amount, "at") FILTER (amount IS NOT NULL) AS amount,
+           arg_max(happened_at, "at") FILTER (happened_at IS NOT NULL) AS happened_at,
+           max("at") AS told_at
     FROM read_parquet($told) WHERE {only} GROUP BY ALL
 """
 
@@ -64,7 +64,7 @@ def joined(predictions: str, kind: type[Predictor], *, only: str = "true") -> st
            greatest(i.told_at, k.told_at) AS outcome_told_at
     FROM p LEFT JOIN told i ON i.outcome_of = p.prediction_id
            LEFT JOIN by_key k ON k.prediction_id = p.prediction_id
-    """  # noqa: S608 - no text from outside
+    """
 
 
 def needs(kind: type[Predictor]) -> str:
@@ -98,8 +98,8 @@ def unmatched(scan: Scan, kind: type[Predictor]) -> str:
     """
     on = _about_steps(kind) or "o.as_of IS NOT DISTINCT FROM p.as_of"
     return f"""
-    WITH o AS (SELECT *, row_number() OVER (ORDER BY at) AS number FROM read_parquet($told)
-               WHERE at >= $since AND at < $until),
+    WITH o AS (SELECT *, row_number() OVER (ORDER BY "at") AS number FROM read_parquet($told)
+               WHERE "at" >= $since AND "at" < $until),
     p AS ({_predictions(scan, kind)}),
     hits AS (
         SELECT o.number, count(*) AS predictions FROM o JOIN p ON p.prediction_id = o.outcome_of
@@ -111,17 +111,17 @@ def unmatched(scan: Scan, kind: type[Predictor]) -> str:
     )
     SELECT o.* EXCLUDE (number), coalesce(h.predictions, 0) AS predictions
     FROM o LEFT JOIN hits h ON h.number = o.number
-    """  # noqa: S608 - no text from outside
+    """
 
 
 def _predictions(scan: Scan, kind: type[Predictor]) -> str:
     """Write the predictions of a scan, with what the join wants of them."""
     if scan.files:
-        return f"SELECT {needs(kind)} FROM {scan.source}"  # noqa: S608 - no text from outside
+        return f"SELECT {needs(kind)} FROM {scan.source}"
     columns = needs(kind).replace("prediction_id", "NULL::BLOB AS prediction_id")
     columns = columns.replace(" entity", " NULL::VARCHAR AS entity")
     columns = columns.replace(" as_of", " NULL::TIMESTAMPTZ AS as_of")
     columns = columns.replace(" result_", " NULL::VARCHAR AS result_")
     columns = columns.replace(" input_", " NULL::BIGINT AS input_")
     # The parameter must stand somewhere.
-    return f"SELECT {columns} WHERE len($files) > 0"  # noqa: S608 - no text from outside
+    return f"SELECT {columns} WHERE len($files) > 0"

@@ -53,11 +53,11 @@ class Outcomes:
             params = {"since": since, "until": until, "told": list(told.files)}
             counts = (
                 "SELECT count(*) FILTER (predictions > 0) AS matched, "
-                f"count(*) FILTER (predictions = 0) AS unmatched FROM ({joined})"  # noqa: S608 - no text from outside
+                f"count(*) FILTER (predictions = 0) AS unmatched FROM ({joined})"
             )
             lines = (
-                f"SELECT * FROM ({joined}) WHERE {_STATES[question.state]} "  # noqa: S608 - no text from outside
-                f"ORDER BY at DESC LIMIT {question.limit}"
+                f"SELECT * FROM ({joined}) WHERE {_STATES[question.state]} "
+                f'ORDER BY "at" DESC LIMIT {question.limit}'
             )
             return OutcomesPage(
                 outcomes=[_line(row) for row in self.database.rows(lines, params, predictions)],
