@@ -106,7 +106,9 @@ class Year:
             "at": pa.array(at_us, pa.int64()).cast(pa.timestamp("us")).cast(TIME),
             "version": pa.array([version]).take(pa.array(np.zeros(size, np.int64))),
             "entity": self._rows.entities.take(drawn),
-            "as_of": pa.array(np.full(size, start_us), pa.int64()).cast(pa.timestamp("us")).cast(TIME),
+            "as_of": pa.array(np.full(size, start_us), pa.int64())
+            .cast(pa.timestamp("us"))
+            .cast(TIME),
             "as_of_offset_minutes": pa.nulls(size, pa.int16()),
             "caller": pa.array(_CALLERS).take(pa.array(random.integers(0, len(_CALLERS), size))),
             "source": pa.array(["row", "batch"]).take(pa.array(random.integers(0, 2, size))),
@@ -114,7 +116,11 @@ class Year:
             "flags": pa.array(flags, pa.string()),
             "drivers": pa.nulls(size, pa.string()),
         }
-        facts |= {name: pa.nulls(size, FACTS.field(name).type) for name in FACTS.names if name not in facts}
+        facts |= {
+            name: pa.nulls(size, FACTS.field(name).type)
+            for name in FACTS.names
+            if name not in facts
+        }
         columns = {name: facts[name] for name in FACTS.names}
         columns |= {INPUT + name: one.take(drawn) for name, one in self._rows.columns.items()}
         columns |= _results(columns, random)

@@ -60,6 +60,8 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("GET", "/api/history/predictions"): _READ,
         ("GET", "/api/history/predictions/{prediction_id}"): _READ,
         ("POST", "/api/history/predictions/{prediction_id}/replay"): _ANALYST,
+        ("POST", "/api/history/backtests"): _OPERATOR,
+        ("GET", "/api/history/backtests/{backtest_id}"): _READ,
         ("GET", "/api/history/outcomes"): _READ,
         ("GET", "/api/history/trends"): _READ,
         ("GET", "/api/history/compare"): _READ,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from bentos.border import BODY
@@ -13,6 +14,7 @@ from bentos.strict_json import read_json
 from core.denials import ModelOutOfScope
 from core.errors import ModelUnknown
 from core.history_faults import (
+    BacktestUnknown,
     ExportTooLarge,
     HistoryDown,
     HistoryTooLarge,
@@ -22,10 +24,18 @@ from core.history_faults import (
 )
 from core.refusals import FieldsInvalid, QueryInvalid
 from services.access.caller import CALLER, Caller, Role
-from services.fields import read_fields
-from services.history.answers import OutcomesPage, PredictionsPage, Receipt, ReplayPage, Series
+from services.fields import Kind, read_fields
+from services.history.answers import (
+    BacktestPage,
+    OutcomesPage,
+    PredictionsPage,
+    Receipt,
+    ReplayPage,
+    Series,
+)
 from services.history.questions import (
     PAGE_ROWS,
+    BacktestQuestion,
     CompareQuestion,
     EntityQuestion,
     FeatureQuestion,
@@ -77,6 +87,7 @@ def history_router(runtime: Runtime) -> APIRouter:
     router = APIRouter(prefix="/api/history", tags=["history"])
     _add_rows(router, runtime)
     _add_series(router, runtime)
+    _add_backtests(router, runtime)
     return router
 
 
@@ -113,17 +124,11 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         responses=route_errors(
             PredictionUnknown, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
         ),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": ReplayQuestion.model_json_schema()}},
-            }
-        },
+        openapi_extra=_body(ReplayQuestion),
     )
     async def replay(request: Request, prediction_id: _Id) -> Response:
         """Let the very version answer again, or another one, and tell the difference."""
-        body = read_json(request.scope[BODY], max_depth=runtime.platform.limits.json_depth)
-        question = read_fields(ReplayQuestion, body)
+        question = _read(runtime, request, ReplayQuestion)
         return await _ask(runtime, request, "replay", question, subject=prediction_id)
 
     @router.get(
@@ -189,6 +194,47 @@ def _add_series(router: APIRouter, runtime: Runtime) -> None:
         return await _ask(runtime, request, "entity", query, subject=entity)
 
 
+def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
+    """Add the routes that ask a whole period again."""
+
+    @router.post(
+        "/backtests",
+        summary="Ask a period again",
+        status_code=202,
+        response_model=BacktestPage,
+        responses=route_errors(ReleaseGone, FieldsInvalid, *_OF_MODEL),
+        openapi_extra=_body(BacktestQuestion),
+    )
+    async def backtest(request: Request) -> Response:
+        """Begin a job in which a version answers again what was asked in a period."""
+        question = _read(runtime, request, BacktestQuestion)
+        _allowed(request, question.model)
+        return await _ask(runtime, request, "backtest", question, status=202)
+
+    @router.get(
+        "/backtests/{backtest_id}",
+        summary="How far a backtest is",
+        response_model=BacktestPage,
+        responses=route_errors(BacktestUnknown, HistoryDown),
+    )
+    async def state(request: Request, backtest_id: str) -> Response:
+        """Tell how far a backtest is, and what it found."""
+        question = ReplayQuestion()
+        return await _ask(runtime, request, "backtest-read", question, subject=backtest_id)
+
+
+def _read(runtime: Runtime, request: Request, kind: type[Kind]) -> Kind:
+    """Read the body that the gate took."""
+    value = read_json(request.scope[BODY], max_depth=runtime.platform.limits.json_depth)
+    return read_fields(kind, value)
+
+
+def _body(kind: type[BaseModel]) -> dict[str, Any]:
+    """Document a body that is read by us and not by FastAPI."""
+    content = {"application/json": {"schema": kind.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _allowed(request: Request, model: str) -> Caller:
     """Refuse a model that there is not, or that the key does not open."""
     caller: Caller = request.scope[CALLER]
@@ -206,6 +252,7 @@ async def _ask(
     question: Period | ReplayQuestion,
     *,
     subject: str = "",
+    status: int = 200,
 ) -> Response:
     """Let the historian answer."""
     caller: Caller = request.scope[CALLER]
@@ -215,4 +262,5 @@ async def _ask(
         "models": None if caller.models is None else sorted(caller.models),
     }
     told = await runtime.historian.ask(name, content)
-    return Response(told.content, media_type=told.media_type, headers=dict(told.headers))
+    headers = dict(told.headers)
+    return Response(told.content, status, media_type=told.media_type, headers=headers)

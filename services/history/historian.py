@@ -31,11 +31,15 @@ from bentos.problem import render
 from core.config import ModelConfig, load_model_config
 from core.errors import SeptetError
 from core.logs import configure_logs, get_logger
+from core.registry import Registry
 from core.settings import Settings, load_settings
 from services.fields import query_refusal
 from services.history.log import PredictionLog
-from services.history.reader.library import Answer, Asking, Library, questions_of
+from services.history.questions import BacktestQuestion, ReplayQuestion
+from services.history.reader.archive import Archive
+from services.history.reader.library import Answer, Asking, Library, page_answer, questions_of
 from services.history.token import history_token
+from services.history.workflow import BacktestJobs, end_jobs, launch_jobs
 
 HOST = "127.0.0.1"
 _MOST_BODY = 1 << 20
@@ -131,8 +135,26 @@ def build_library(
         models=CATALOG,
         kind_of=kind_of,
         config_of=config_of,
+        archive=Archive(
+            settings.releases,
+            settings.home / "replays",
+            Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts),
+            kind_of,
+        ),
         secret=history_token(settings).encode(),
     )
+
+
+def questions_of_jobs(jobs: BacktestJobs) -> Questions:
+    """Give the questions about backtests, by name."""
+
+    def begin(question: BacktestQuestion, _: Asking) -> Answer:
+        return page_answer(jobs.start(question))
+
+    def read(_: ReplayQuestion, asking: Asking) -> Answer:
+        return page_answer(jobs.read(asking.subject))
+
+    return {"backtest": (BacktestQuestion, begin), "backtest-read": (ReplayQuestion, read)}
 
 
 def main() -> int:
@@ -146,12 +168,15 @@ def main() -> int:
     except SeptetError as error:
         log.error("historian_not_started", reason=error.detail)
         return 1
-    counter = Counter(questions_of(library), token=history_token(settings))
+    jobs = launch_jobs(settings, library.backtests)
+    questions = questions_of(library) | questions_of_jobs(jobs)
+    counter = Counter(questions, token=history_token(settings))
     log.info("historian_started", port=settings.history_port)
     uvicorn.run(
         counter.app(), host=HOST, port=settings.history_port, log_level="warning",
         access_log=False, lifespan="off",
     )  # fmt: skip
+    end_jobs()
     library.close()
     return 0
 
