@@ -1,8 +1,8 @@
 """Predictions by the million, as the worker would have written them over a year.
 
-The rows asked are those of the sample firm's profitability table (20 inputs), drawn again and again;
-times, callers, versions and latencies are drawn by a seed. Answers are made by a formula and noise:
-what is measured reads and writes columns, and computes no model.
+The rows asked are those of the sample firm's profitability table (20 inputs), drawn again and
+again; times, callers, versions and latencies are drawn by a seed. Answers are made by a formula and
+noise: what is measured reads and writes columns, and computes no model.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core import clock
 from core.config import ModelConfig, load_model_config
 from core.settings import ROOT
 from services.history.decoding import FACTS, INPUT, RESULT, TIME
@@ -28,6 +29,7 @@ from training.source import sample_table
 
 MODEL = "profitability"
 RESULTS = ("profit_amount", "low_amount", "high_amount", "margin_ratio", "level")
+_FLAGGED_SHARE = 0.03
 _CALLERS = ["4fQ7hYb2LkTz", "9aQ1cXe8PmRw", "2bW5dZr7KnJs"]
 
 
@@ -84,7 +86,7 @@ class Year:
         self._random = np.random.default_rng(seed)
         self.days = days
         self.a_day = count // days
-        self.last = datetime.now(UTC).date() - timedelta(days=1)
+        self.last = clock.now().date() - timedelta(days=1)
 
     def day(self, number: int) -> tuple[date, pa.Table]:
         """Give the predictions of a day.
@@ -100,21 +102,21 @@ class Year:
         at_us = start_us + np.sort(random.integers(0, 86_400_000_000, size))
         drawn = pa.array(random.integers(0, len(self._rows), size))
         version = str(1 + 3 * number // self.days)
-        flags = np.where(random.random(size) < 0.03, '[{"feature":"planned_hours"}]', None)
+        flags = np.where(
+            random.random(size) < _FLAGGED_SHARE, '[{"feature":"planned_hours"}]', None
+        )
         facts = {
             "prediction_id": _ids(at_us, random),
-            "at": pa.array(at_us, pa.int64()).cast(pa.timestamp("us")).cast(TIME),
+            "at": _times(at_us),
             "version": pa.array([version]).take(pa.array(np.zeros(size, np.int64))),
             "entity": self._rows.entities.take(drawn),
             "as_of": pa.array(np.full(size, start_us), pa.int64())
             .cast(pa.timestamp("us"))
             .cast(TIME),
-            "as_of_offset_minutes": pa.nulls(size, pa.int16()),
             "caller": pa.array(_CALLERS).take(pa.array(random.integers(0, len(_CALLERS), size))),
             "source": pa.array(["row", "batch"]).take(pa.array(random.integers(0, 2, size))),
             "latency_us": pa.array((random.lognormal(6, 0.5, size)).astype(np.int64)),
             "flags": pa.array(flags, pa.string()),
-            "drivers": pa.nulls(size, pa.string()),
         }
         facts |= {
             name: pa.nulls(size, FACTS.field(name).type)
@@ -171,6 +173,10 @@ def _results(columns: dict[str, pa.Array], random: np.random.Generator) -> dict[
         RESULT + name: level if value is None else pa.array(value)
         for name, value in zip(RESULTS, values, strict=True)
     }
+
+
+def _times(at_us: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.array(at_us, pa.int64()).cast(pa.timestamp("us")).cast(TIME)
 
 
 def _ids(at_us: npt.NDArray[np.int64], random: np.random.Generator) -> pa.Array:

@@ -94,7 +94,7 @@ class BacktestJobs(DBOSConfiguredInstance):
             raise BacktestUnknown(backtest_id)
         question = BacktestQuestion.model_validate(status.input["args"][0])
         if status.status == "SUCCESS":
-            return page_of(backtest_id, question, status.output, state="done")
+            return page_of(backtest_id, question, status.output or [], state="done")
         if status.status in {"PENDING", "ENQUEUED"}:
             parts = DBOS.get_event(backtest_id, "parts", timeout_seconds=0) or []
             return page_of(backtest_id, question, parts, state="running")
@@ -117,7 +117,7 @@ def launch_jobs(settings: Settings, rules: Backtests) -> BacktestJobs:
         "system_database_url": settings.jobs_url,
         "application_version": _VERSION,
         "executor_id": "historian",
-        "serializer": DBOSPortableJSONSerializer,
+        "serializer": DBOSPortableJSONSerializer(),
         "log_level": "WARNING",
     }
     DBOS(config=config)
