@@ -53,6 +53,11 @@ _BY_NAME: Mapping[str, object] = {
 _BY_CLASS: Mapping[str, Mapping[str, object]] = {
     "AccessDenied": {"fault": "No API key was sent."},
     "BatchTooLarge": {"limit": 5_000},
+    "HeaderInvalid": {
+        "name": "Septet-Backfill-At",
+        "fault": "is 'yesterday', no time with its zone",
+        "allowed": "a past time with its zone since 2000 is allowed, such as 2026-03-01T09:00:00Z",
+    },
     "HeadersTooLarge": {"limit_bytes": 32_768},
     "HistoryDown": {"address": "http://127.0.0.1:8802", "fault": "ClientConnectorError"},
     "ReleaseGone": {"fault": "MLflow has no artifact of it"},
