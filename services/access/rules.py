@@ -48,6 +48,8 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
     {
         ("POST", "/api/{model}"): PREDICT,
         ("POST", "/api/{model}/batch"): PREDICT,
+        # Of models that stand in the body: each outcome is held against the models of the key.
+        ("POST", "/api/outcomes"): Rule(Role.ANALYST),
         ("GET", "/models"): _READ,
         ("GET", "/models/{model}/info"): _READ_MODEL,
         ("GET", "/models/{model}/health"): _READ_MODEL,

@@ -1,9 +1,9 @@
 """What really happened, joined to what was predicted.
 
-An outcome by prediction id belongs to that prediction; one by entity and time to every prediction
-of the entity that was made as of that time, or, where an answer is about many steps, whose steps
-hold it. Of several with the same key the one received last counts, field by field; one by
-prediction id counts before one by entity.
+An outcome by prediction id belongs to that prediction; one by entity to every prediction of it, or,
+with a time, to those that were made as of then; where an answer is about many steps, to those whose
+steps hold the time. Of several the one received last counts, field by field; one by prediction id
+counts before one by entity.
 """
 
 from __future__ import annotations
@@ -47,23 +47,36 @@ def joined(predictions: str, kind: type[Predictor], *, only: str = "true") -> st
         SQL of the same rows with ``outcome_value``, ``outcome_amount``, ``outcome_steps``,
         ``outcome_at`` and ``outcome_told_at``.
     """
-    on = _about_steps(kind) or "o.as_of IS NOT DISTINCT FROM p.as_of"
+    # One by prediction id goes before one by entity, then the later one.
+    rank = "by_id * 4000000000000000000 + epoch_us(told_at)"
+    last = ", ".join(
+        f"arg_max({name}, {rank}) FILTER ({name} IS NOT NULL) AS {name}"
+        for name in ("value", "amount", "happened_at")
+    )
+    step = "as_of" if _about_steps(kind) else "NULL"
     return f"""
     WITH told AS ({_TOLD.format(only=only)}),
     p AS ({predictions}),
-    by_key AS (
-        SELECT p.prediction_id, sum(o.value) AS value, sum(o.amount) AS amount, count(*) AS steps,
-               max(o.happened_at) AS happened_at, max(o.told_at) AS told_at
-        FROM p JOIN told o ON o.outcome_of IS NULL AND o.entity = p.entity AND {on}
-        GROUP BY p.prediction_id
+    hits AS (
+        SELECT p.prediction_id, 1 AS by_id, o.* FROM p JOIN told o
+            ON o.outcome_of = p.prediction_id
+        UNION ALL
+        SELECT p.prediction_id, 0, o.* FROM p JOIN told o
+            ON o.outcome_of IS NULL AND o.entity = p.entity AND {_belongs(kind)}
+    ),
+    by_step AS (
+        SELECT prediction_id, {step} AS step, {last}, max(told_at) AS told_at
+        FROM hits GROUP BY ALL
+    ),
+    known AS (
+        SELECT prediction_id, sum(value) AS value, sum(amount) AS amount, count(*) AS steps,
+               max(happened_at) AS happened_at, max(told_at) AS told_at
+        FROM by_step GROUP BY prediction_id
     )
-    SELECT p.*, coalesce(i.value, k.value) AS outcome_value,
-           coalesce(i.amount, k.amount) AS outcome_amount,
-           CASE WHEN i.outcome_of IS NOT NULL THEN 1 ELSE coalesce(k.steps, 0) END AS outcome_steps,
-           coalesce(i.happened_at, k.happened_at) AS outcome_at,
-           greatest(i.told_at, k.told_at) AS outcome_told_at
-    FROM p LEFT JOIN told i ON i.outcome_of = p.prediction_id
-           LEFT JOIN by_key k ON k.prediction_id = p.prediction_id
+    SELECT p.*, k.value AS outcome_value, k.amount AS outcome_amount,
+           coalesce(k.steps, 0) AS outcome_steps, k.happened_at AS outcome_at,
+           k.told_at AS outcome_told_at
+    FROM p LEFT JOIN known k ON k.prediction_id = p.prediction_id
     """
 
 
@@ -72,6 +85,11 @@ def needs(kind: type[Predictor]) -> str:
     more = [f"result_{kind.STEPS.partition('.')[0]}"] if kind.STEPS else []
     more += [f"input_{kind.WEEKS}"] if kind.WEEKS else []
     return ", ".join(["prediction_id", "entity", "as_of", *more])
+
+
+def _belongs(kind: type[Predictor]) -> str:
+    """Write when an outcome by entity belongs to a prediction."""
+    return _about_steps(kind) or "(o.as_of IS NULL OR o.as_of = p.as_of)"
 
 
 def _about_steps(kind: type[Predictor]) -> str | None:
@@ -96,7 +114,6 @@ def unmatched(scan: Scan, kind: type[Predictor]) -> str:
     kind
         The model's predictor.
     """
-    on = _about_steps(kind) or "o.as_of IS NOT DISTINCT FROM p.as_of"
     return f"""
     WITH o AS (SELECT *, row_number() OVER (ORDER BY "at") AS number FROM read_parquet($told)
                WHERE "at" >= $since AND "at" < $until),
@@ -106,7 +123,7 @@ def unmatched(scan: Scan, kind: type[Predictor]) -> str:
         GROUP BY o.number
         UNION ALL
         SELECT o.number, count(*) FROM o JOIN p
-            ON o.outcome_of IS NULL AND o.entity = p.entity AND {on}
+            ON o.outcome_of IS NULL AND o.entity = p.entity AND {_belongs(kind)}
         GROUP BY o.number
     )
     SELECT o.* EXCLUDE (number), coalesce(h.predictions, 0) AS predictions
