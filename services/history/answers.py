@@ -136,7 +136,7 @@ class OutcomeLine(_Page):
     predictions: int = Field(description="Predictions it belongs to.")
 
 
-class OutcomesPage(_Page):
+class ToldPage(_Page):
     """Outcomes, the latest first."""
 
     outcomes: list[OutcomeLine] = Field(description="At most `limit`.")

@@ -27,7 +27,7 @@ from services.access.caller import CALLER, Caller, Role
 from services.fields import Kind, read_fields
 from services.history.answers import (
     BacktestPage,
-    OutcomesPage,
+    ToldPage,
     PredictionsPage,
     Receipt,
     ReplayPage,
@@ -134,7 +134,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
     @router.get(
         "/outcomes",
         summary="Outcomes that came in",
-        response_model=OutcomesPage,
+        response_model=ToldPage,
         responses=route_errors(*_OF_MODEL),
     )
     async def outcomes(request: Request, query: Annotated[OutcomesQuestion, Query()]) -> Response:
