@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from bentos.border import BODY
@@ -27,11 +26,11 @@ from services.access.caller import CALLER, Caller, Role
 from services.fields import Kind, read_fields
 from services.history.answers import (
     BacktestPage,
-    ToldPage,
     PredictionsPage,
     Receipt,
     ReplayPage,
     Series,
+    ToldPage,
 )
 from services.history.questions import (
     PAGE_ROWS,
@@ -46,6 +45,7 @@ from services.history.questions import (
     RowsQuestion,
     TrendsQuestion,
 )
+from services.openapi.bodies import body_of
 from services.openapi.problems import route_errors
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         responses=route_errors(
             PredictionUnknown, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
         ),
-        openapi_extra=_body(ReplayQuestion),
+        openapi_extra=body_of(ReplayQuestion),
     )
     async def replay(request: Request, prediction_id: _Id) -> Response:
         """Let the very version answer again, or another one, and tell the difference."""
@@ -203,7 +203,7 @@ def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
         status_code=202,
         response_model=BacktestPage,
         responses=route_errors(ReleaseGone, FieldsInvalid, *_OF_MODEL),
-        openapi_extra=_body(BacktestQuestion),
+        openapi_extra=body_of(BacktestQuestion),
     )
     async def backtest(request: Request) -> Response:
         """Begin a job in which a version answers again what was asked in a period."""
@@ -227,12 +227,6 @@ def _read(runtime: Runtime, request: Request, kind: type[Kind]) -> Kind:
     """Read the body that the gate took."""
     value = read_json(request.scope[BODY], max_depth=runtime.platform.limits.json_depth)
     return read_fields(kind, value)
-
-
-def _body(kind: type[BaseModel]) -> dict[str, Any]:
-    """Document a body that is read by us and not by FastAPI."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def _allowed(request: Request, model: str) -> Caller:
