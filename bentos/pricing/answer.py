@@ -10,6 +10,7 @@ import numpy as np
 
 from bentos.pricing.bounds import Bounds
 from bentos.pricing.curve import Curves
+from bentos.pricing.result import PricingResult
 from core.encoding import FloatArray
 
 CURVE_POINTS = 41
@@ -39,6 +40,10 @@ class Recommended:
     bounds: Sequence[Bounds]
     level: float
     is_price_variation_enough: bool
+
+
+# One order on every way: what is answered again from the history is the same to the byte.
+_FIELDS = tuple(PricingResult.model_fields)
 
 
 def answers_of(curves: Curves, found: Recommended) -> list[dict[str, Any]]:
@@ -86,7 +91,7 @@ def answers_of(curves: Curves, found: Recommended) -> list[dict[str, Any]]:
         result["is_price_variation_enough"] = found.is_price_variation_enough and bool(sharp[i])
         result["level"] = found.level
         result["curve"] = None
-        results.append(result)
+        results.append({name: result[name] for name in _FIELDS})
     return results
 
 

@@ -77,6 +77,13 @@ def test_gives_one_result_for_each_row_and_none_for_none(
     assert predictor.predict([]) == []
 
 
+def test_the_fields_of_a_result_come_in_the_order_of_its_type(
+    predictor: Predictor, rows: list[Row]
+) -> None:
+    for body in predictor.predict(rows):
+        assert list(body["result"]) == list(predictor.RESULT.model_fields)
+
+
 def test_a_batch_gives_what_single_rows_give(predictor: Predictor, rows: list[Row]) -> None:
     singles = [predictor.predict([row], explain=True)[0] for row in rows]
     together = predictor.predict(rows, explain=True)

@@ -74,26 +74,27 @@ class Archive:
             return found
 
     def _find(self, model: str, version: str) -> Release:
+        fault = _GONE
         for home in (self.releases / model, self.folder / model):
             place = home / version
             # A name from outside leads to no other folder.
             if place.parent == home and (place / RELEASE).is_file():
                 try:
                     return self._opened(model, version, place)
-                except ArtifactCorrupt:
+                except ArtifactCorrupt as error:
                     # What serves is looked after by the watcher; here it is asked for anew.
-                    continue
-        return self._download(model, version)
+                    fault = f"{error.fault}; {_GONE}"
+        return self._download(model, version, fault)
 
     def _opened(self, model: str, version: str, place: Path) -> Release:
         pointer = Pointer(version=version, manifest_sha256=manifest_sha256(place))
         return open_release(place, pointer=pointer, kind=self.kind_of(model))
 
-    def _download(self, model: str, version: str) -> Release:
+    def _download(self, model: str, version: str, fault: str) -> Release:
         """Bring a version from the registry to the disk, whole or not at all."""
         known = {found.version: found for found in self.registry.versions(model)}
         if version not in known:
-            raise ReleaseGone(model, version, _GONE)
+            raise ReleaseGone(model, version, fault)
         home = self.folder / model
         draft = home / f".{uuid4().hex}"
         draft.mkdir(parents=True)
