@@ -39,6 +39,8 @@ class Exit(IntEnum):
     UNHEALTHY = 13
     RECORDS_DOWN = 14
     KEY_REFUSED = 15
+    PLATFORM_DOWN = 16
+    PLATFORM_REFUSED = 17
     INTERRUPTED = 130
 
     @property
@@ -59,11 +61,13 @@ _MEANINGS = {
     Exit.REGISTRY_DOWN: "MLflow does not answer",
     Exit.PROGRAM_DIED: "`up`: one of its programs ended or never got ready",
     Exit.KEPT_CHAMPION: "`train`: trained, but the gate kept the old champion",
-    Exit.ROWS_REFUSED: "`predict`: written, but some rows were refused",
+    Exit.ROWS_REFUSED: "`predict`, `outcomes load`: done, but some rows were refused",
     Exit.ARTIFACT_REFUSED: "an artifact on disk is damaged or foreign",
     Exit.UNHEALTHY: "`doctor`: at least one check failed",
     Exit.RECORDS_DOWN: "the database of keys and audit does not answer, or is not migrated",
     Exit.KEY_REFUSED: "`keys`: the key is shut already, or is the last admin key",
+    Exit.PLATFORM_DOWN: "no platform answers at the address",
+    Exit.PLATFORM_REFUSED: "the platform refused the request, or the key",
     Exit.INTERRUPTED: "stopped by Ctrl-C before it was done",
 }
 

@@ -13,6 +13,7 @@ from cli.exits import Exit
 from cli.keys import keys
 from cli.migrate import migrate
 from cli.models import models
+from cli.outcomes import outcomes
 from cli.predict import predict
 from cli.sample import sample
 from cli.template import template
@@ -78,6 +79,7 @@ def options(
 for word in (up, train, models, predict, template, sample, audit, migrate, doctor):
     app.command()(word)
 app.add_typer(keys, name="keys")
+app.add_typer(outcomes, name="outcomes")
 
 
 def _show(error: Exception) -> Exit:

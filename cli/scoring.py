@@ -6,14 +6,14 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from bentos.answering import answer_rows
 from bentos.release import Release
-from core.cells import null_words, parse_boolean
+from cli.lines import Lines, open_csv
+from core.cells import null_words, parse_boolean, time_text
 from core.config import Feature, ModelConfig
 from core.contract import Contract
 from core.errors import RowInvalid, SeptetError, SourceError
@@ -21,7 +21,6 @@ from core.errors import RowInvalid, SeptetError, SourceError
 _BLOCK_ROWS = 2000
 _SHOWN_REFUSALS = 5
 _STRONGEST_DRIVERS = 3
-_DELIMITERS = ",;\t|"
 
 
 @dataclass
@@ -79,7 +78,7 @@ class _Table:
         if name == self.config.entity:
             return text
         if name == self.config.as_of:
-            return _time(text)
+            return time_text(text)
         if name not in self.config.features:
             return _json(text)
         return _typed(text, feature=self.config.features[name])
@@ -108,36 +107,20 @@ def score_file(release: Release, table: Path, *, output: Path, explain: bool = F
         raise SourceError(str(output), "this is the input; name another file with -o")
     draft = output.with_name(output.name + ".part")
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            opened = _open_table(file, path=table, contract=release.contract)
+        with open_csv(table) as lines:
+            opened = _open_table(lines, path=table, contract=release.contract)
             with draft.open("w", encoding="utf-8", newline="") as target:
                 tally = _score(release, opened, target=target, explain=explain)
-        draft.replace(output)
-    except UnicodeDecodeError as error:
-        fault = f"is not UTF-8 (byte {error.start}); save it as CSV UTF-8"
-        raise SourceError(str(table), fault) from error
-    except csv.Error as error:
-        raise SourceError(str(table), f"is no CSV ({error}); save it as CSV UTF-8") from error
-    except OSError as error:
-        fault = f"{error.strerror}; check the path, and that it may be read or written"
-        raise SourceError(str(error.filename or table), fault) from error
+            draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
     return tally
 
 
-def _open_table(file: IO[str], *, path: Path, contract: Contract) -> _Table:
-    """Read the header, and find the model's columns in it."""
+def _open_table(opened: Lines, *, path: Path, contract: Contract) -> _Table:
+    """Find the model's columns in the header."""
     config, fields = contract.config, contract.row_type.model_fields
-    first = file.readline()
-    if not first.strip():
-        raise SourceError(str(path), "is empty; it needs a header and at least one row")
-    given = config.source.columns
-    delimiter = max(_DELIMITERS, key=first.count)
-    header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter, strict=True))]
-    doubled = sorted({name for name in header if header.count(name) > 1})
-    if doubled:
-        raise SourceError(str(path), f"has the column {doubled[0]!r} twice; keep one of them")
+    given, header = config.source.columns, opened.header
     ours = {given.get(name, name): name for name in fields} | {name: name for name in fields}
     inputs = {place: ours[name] for place, name in enumerate(header) if name in ours}
     needed = [name for name, field in fields.items() if field.is_required()]
@@ -145,9 +128,7 @@ def _open_table(file: IO[str], *, path: Path, contract: Contract) -> _Table:
     if missing:
         fault = f"misses the columns {', '.join(missing)}; see `septet template {config.model}`"
         raise SourceError(str(path), fault)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
-    lines = ((reader.line_num + 1, cells) for cells in reader if cells)
-    return _Table(lines=lines, header=header, inputs=inputs, config=config)
+    return _Table(lines=opened.lines, header=header, inputs=inputs, config=config)
 
 
 def _score(release: Release, table: _Table, *, target: IO[str], explain: bool) -> Tally:
@@ -194,15 +175,6 @@ def _json(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _time(text: str) -> str:
-    """Write a time as the contract wants it; one without a zone is UTC, as in training."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
 def _keys(row: Mapping[str, object], *, config: ModelConfig) -> dict[str, object]:

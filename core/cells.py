@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from core.config import Feature
 
 # What exports write for "no value". NA and None are words as well: the region North America, a
@@ -29,3 +31,18 @@ def parse_boolean(text: str) -> bool | None:
     """Read yes or no, in the words and digits that exports use; ``None`` when it is neither."""
     plain = text.strip().lower()
     return True if plain in TRUE_WORDS else False if plain in FALSE_WORDS else None
+
+
+def time_text(text: str) -> str:
+    """Write a time with its zone; one without a zone is UTC, as in training. Else give the text.
+
+    Parameters
+    ----------
+    text
+        Of a cell.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()

@@ -222,6 +222,8 @@ def _faults_of_key(outcome: Outcome, config: ModelConfig) -> Iterator[FieldProbl
     if config.split.rule != "steps":
         if by_id and outcome.as_of is not None:
             yield FieldProblem("as_of", "stands beside prediction_id", "it goes with entity")
+        elif config.as_of is None and outcome.as_of is not None:
+            yield FieldProblem("as_of", f"is not known of {config.model}", "entity is enough")
     elif outcome.as_of is None:
         yield FieldProblem("as_of", "is missing", "the time of the step is needed")
     elif outcome.as_of > clock.now() + _MOST_AHEAD:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 WORDS = (
     "up", "train", "models", "predict", "template", "sample", "doctor", "audit", "migrate", "keys",
-    "keys create", "keys list", "keys rotate", "keys revoke",
+    "keys create", "keys list", "keys rotate", "keys revoke", "outcomes", "outcomes load",
 )  # fmt: skip
 
 

@@ -263,6 +263,11 @@ class TestWhatIsRefused:
         answer = office.client.post("/api/outcomes", json=told | {field: LEFT[field]})
         assert_problem(answer, 422, "FieldsInvalid", f"{field}: stands beside prediction_id")
 
+    def test_a_model_whose_rows_have_no_time_takes_none(self, office: Office) -> None:
+        told = LEFT | {"model": "revenue_leak"}
+        answer = office.client.post("/api/outcomes", json=told)
+        assert_problem(answer, 422, "FieldsInvalid", "as_of: is not known of revenue_leak")
+
     @pytest.mark.parametrize(
         ("body", "said"),
         [
