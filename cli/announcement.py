@@ -52,12 +52,19 @@ def curl(settings: Settings, *, live: Sequence[str], key: str | None) -> str:
     row = json.dumps(contract_of(load_model_config(settings.model_config_path(model))).example())
     header = f"'X-API-Key: {key}'" if key else '"X-API-Key: $SEPTET_KEY"'
     return (
-        f"curl -s {_base(settings)}/api/{path_name(model)} -H {header} "
+        f"curl -s {base_of(settings)}/api/{path_name(model)} -H {header} "
         f"-H 'Content-Type: application/json' -d {shlex.quote(row)}"
     )
 
 
-def _base(settings: Settings) -> str:
+def base_of(settings: Settings) -> str:
+    """Give where the platform of these settings answers.
+
+    Parameters
+    ----------
+    settings
+        Of this installation.
+    """
     host = reachable(settings.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
@@ -66,7 +73,7 @@ def _lines(
     settings: Settings, *, live: Sequence[str], key: str | None, with_page: bool
 ) -> Iterator[str]:
     """Give the lines above the command, in rich's markup."""
-    base, logs = _base(settings), escape(str(settings.home / "logs"))
+    base, logs = base_of(settings), escape(str(settings.home / "logs"))
     yield ""
     yield f"[bold green]Septet is up.[/bold green] Ctrl-C stops it. Logs: {logs}"
     yield ""

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.audit import audit
+from cli.demo import demo
 from cli.doctor import doctor
 from cli.exits import Exit
 from cli.keys import keys
@@ -76,7 +77,7 @@ def options(
     configure_logs("DEBUG" if debug else "CRITICAL")
 
 
-for word in (up, train, models, predict, template, sample, audit, migrate, doctor):
+for word in (up, train, models, predict, template, sample, demo, audit, migrate, doctor):
     app.command()(word)
 app.add_typer(keys, name="keys")
 app.add_typer(outcomes, name="outcomes")
