@@ -119,6 +119,8 @@ class Predictor(ABC):
     # The number by which answers are followed over time: a field of the result, or with a dot a
     # field of each of its parts, which are added up.
     HEADLINE: ClassVar[str]
+    # The field that says of the outcome itself what it will be, where one does.
+    FORETELLS: ClassVar[str | None] = None
     # Where an answer is about many steps: the parts of the result that have a time, or the input
     # that says how many weeks. An outcome is then about one of them.
     STEPS: ClassVar[str | None] = None

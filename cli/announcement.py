@@ -74,7 +74,7 @@ def _lines(
     for model in live:
         yield f"  {model:<16}[cyan]POST {base}/api/{path_name(model)}[/cyan]"
     if with_page:
-        page = f"http://{programs.MLFLOW_HOST}:{settings.mlflow_port}"
+        page = f"http://{programs.INNER_HOST}:{settings.mlflow_port}"
         yield f"  {'MLflow':<16}[cyan]{page}[/cyan] [dim]in some seconds[/dim]"
     elif settings.tracking_uri is not None:
         yield f"  {'MLflow':<16}{escape(settings.tracking_uri)}"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bentos.catalog import CATALOG
-from cli.programs import BENTO_HOST
+from cli.programs import INNER_HOST
 from core.errors import ConfigError
 from core.platform_config import load_platform_config
 
@@ -43,7 +43,7 @@ def placed(settings: Settings) -> tuple[Settings, dict[str, int]]:
         settings.bento_addresses(CATALOG)
         return settings, {}
     ports = dict(zip(CATALOG, free_ports(len(CATALOG)), strict=True))
-    addresses = ",".join(f"{model}=http://{BENTO_HOST}:{port}" for model, port in ports.items())
+    addresses = ",".join(f"{model}=http://{INNER_HOST}:{port}" for model, port in ports.items())
     return settings.model_copy(update={"bentos": addresses}), ports
 
 
@@ -68,7 +68,7 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             break
         with suppress(OSError), socket.socket() as probe:
-            probe.bind((BENTO_HOST, port))
+            probe.bind((INNER_HOST, port))
             found.append(port)
     if len(found) < count:
         raise ConfigError(

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from bentos.catalog import CATALOG, predictor_type
 from bentos.release import open_release, read_pointer
 from cli.ports import check_port, status_of
-from cli.programs import MLFLOW_HOST
+from cli.programs import INNER_HOST
 from core import clock
 from core.config import load_model_config
 from core.denials import RecordsBehind
@@ -205,7 +205,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     """Check that the ports are free, or ours."""
     wanted = (
         ("platform", settings.host, settings.port, "SEPTET_PORT", "/livez"),
-        ("MLflow's page", MLFLOW_HOST, settings.mlflow_port, "SEPTET_MLFLOW_PORT", "/health"),
+        ("MLflow's page", INNER_HOST, settings.mlflow_port, "SEPTET_MLFLOW_PORT", "/health"),
     )
     for service, host, port, setting, path in wanted:
         subject = f"port {port}"

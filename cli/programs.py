@@ -12,12 +12,12 @@ from core.settings import ROOT, Settings
 
 PLATFORM = "platform"
 WORKER = "worker"
-# A bento asks for no key: only the platform, on this machine, is to reach it.
-BENTO_HOST = "127.0.0.1"
+HISTORIAN = "historian"
+# A bento asks for no key, and MLflow has no sign-in of its own here (whoever reaches it may move a
+# champion): only this machine is to reach them.
+INNER_HOST = "127.0.0.1"
 MLFLOW = "MLflow page"
 TRAINING = "training"
-# MLflow has no sign-in of its own here: whoever reaches it may move a champion.
-MLFLOW_HOST = "127.0.0.1"
 
 
 def platform(settings: Settings) -> Program:
@@ -37,7 +37,7 @@ def bento(settings: Settings, model: str, *, port: int) -> Program:
     command = [sys.executable, "-m", "bentoml", "serve", service_of(model)]
     return Program(
         name=bento_name(model),
-        command=[*command, "--host", BENTO_HOST, "--port", str(port)],
+        command=[*command, "--host", INNER_HOST, "--port", str(port)],
         log=settings.home / "logs" / f"bento-{path_name(model)}.log",
         environment=_environment(settings)
         | {"BENTOML_HOME": str(settings.home / f"bentoml-{path_name(model)}")},
@@ -61,11 +61,22 @@ def worker(settings: Settings) -> Program:
     )
 
 
+def historian(settings: Settings) -> Program:
+    """Give the historian, which reads the prediction log for the platform."""
+    return Program(
+        name=HISTORIAN,
+        command=[sys.executable, "-m", "services.history.historian"],
+        log=settings.home / "logs" / "historian.log",
+        environment=_environment(settings),
+        folder=ROOT,
+    )
+
+
 def mlflow_page(settings: Settings) -> Program:
     """Give MLflow's server, for its page; one worker and no job runner: that halves its memory."""
     artifacts = (settings.mlflow_folder / "artifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", MLFLOW_HOST, "--port", str(settings.mlflow_port)]
+    command += ["--host", INNER_HOST, "--port", str(settings.mlflow_port)]
     command += ["--backend-store-uri", settings.mlflow_address]
     command += ["--default-artifact-root", artifacts]
     return Program(
@@ -105,6 +116,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "SEPTET_HOME": str(settings.home),
         "SEPTET_CONFIGS": str(settings.configs),
         "SEPTET_PORT": str(settings.port),
+        "SEPTET_HISTORY_PORT": str(settings.history_port),
         "SEPTET_BENTOS": settings.bentos,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *_inherited_path()]),
         "PYTHONUNBUFFERED": "1",

@@ -152,9 +152,9 @@ class Startup:
             self._raise_ended()
             if not page_is_up:
                 port = self.settings.mlflow_port
-                page_is_up = status_of(programs.MLFLOW_HOST, port, "/health") == _HTTP_OK
+                page_is_up = status_of(programs.INNER_HOST, port, "/health") == _HTTP_OK
                 if page_is_up:
-                    self._out.print(f"MLflow's page is up: http://{programs.MLFLOW_HOST}:{port}")
+                    self._out.print(f"MLflow's page is up: http://{programs.INNER_HOST}:{port}")
             time.sleep(_WATCH_SECONDS)
 
     def _check_configs(self) -> PlatformConfig:
@@ -175,6 +175,8 @@ class Startup:
         # Not before: its import of MLflow would take the processor from the platform's. Before
         # readiness, because the worker puts back a release that is damaged on disk.
         self._processes.start(programs.worker(self.settings))
+        if self.settings.history_address is None:
+            self._processes.start(programs.historian(self.settings))
         self._wait_for("/readyz", board=board)
         return [model for model in missing if self._is_live(model)]
 
@@ -239,7 +241,7 @@ class Startup:
             name = programs.bento_name(model)
             path = "/readyz" if self._is_live(model) else "/livez"
             began = time.monotonic()
-            while status_of(programs.BENTO_HOST, port, path) != _HTTP_OK:
+            while status_of(programs.INNER_HOST, port, path) != _HTTP_OK:
                 self._raise_ended()
                 if time.monotonic() - began > _READY_SECONDS:
                     board.fail(name, "does not become ready")

@@ -90,13 +90,17 @@ def _check_ports(settings: Settings, *, with_mlflow: bool) -> None:
         Both programs want the same port, or one of them cannot be listened on.
     """
     from cli.ports import check_port
-    from cli.programs import MLFLOW_HOST
+    from cli.programs import INNER_HOST
     from core.errors import ConfigError
 
-    check_port(settings.host, settings.port, service="the platform", setting="SEPTET_PORT")
-    if not with_mlflow:
-        return
-    page = settings.mlflow_port
-    if settings.port == page:
-        raise ConfigError(f"SEPTET_PORT and SEPTET_MLFLOW_PORT are both {page}; move one.")
-    check_port(MLFLOW_HOST, page, service="MLflow's page", setting="SEPTET_MLFLOW_PORT")
+    wanted = {"SEPTET_PORT": (settings.host, settings.port, "the platform")}
+    if settings.history_address is None:
+        wanted["SEPTET_HISTORY_PORT"] = (INNER_HOST, settings.history_port, "the historian")
+    if with_mlflow:
+        wanted["SEPTET_MLFLOW_PORT"] = (INNER_HOST, settings.mlflow_port, "MLflow's page")
+    taken: dict[int, str] = {}
+    for setting, (host, port, service) in wanted.items():
+        if port in taken:
+            raise ConfigError(f"{taken[port]} and {setting} are both {port}; move one.")
+        taken[port] = setting
+        check_port(host, port, service=service, setting=setting)

@@ -102,7 +102,10 @@ class Target(_Frozen):
         default=False, description="Whether the table may lack the column; needs nullable."
     )
     horizon_days: int | None = Field(
-        default=None, ge=0, description="Days after the as-of time until the outcome is known."
+        default=None,
+        ge=0,
+        description="Days after the as-of time (of a step: after it begins) until the outcome is "
+        "known, and due; without it nobody can say when.",
     )
 
     @model_validator(mode="after")

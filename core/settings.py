@@ -110,6 +110,12 @@ class Settings(BaseSettings):
         given = self.records_address
         return given.get_secret_value() if given else f"sqlite:///{self.home / 'records.db'}"
 
+    @property
+    def jobs_url(self) -> str:
+        """Address of the jobs: beside the records on PostgreSQL, else a file of their own."""
+        records = self.records_url
+        return records if records.startswith("postgres") else f"sqlite:///{self.home / 'jobs.db'}"
+
     def shared_limits(self) -> str | None:
         """Give the address of the store that counts limits for all processes; nothing for one.
 

@@ -19,6 +19,8 @@ from core.logs import get_logger
 from services.access.api import audit_router, keys_router
 from services.docs import docs_routes
 from services.fields import query_refusal
+from services.history.api import history_router
+from services.history.outcomes_api import outcomes_router
 from services.metrics import CONTENT_TYPE
 from services.openapi.page import OpenApiPage, operation_id
 from services.places import BATCH, ROW
@@ -54,9 +56,11 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=operation_id,
     )
-    # Before the models' own routes: no model is called `keys` or `audit`.
+    # Before the models' own routes: no model is called `keys`, `audit`, `history` or `outcomes`.
     app.include_router(keys_router(runtime))
     app.include_router(audit_router(runtime))
+    app.include_router(history_router(runtime))
+    app.include_router(outcomes_router(runtime))
     app.include_router(releases_router(runtime))
     app.router.routes.extend(docs_routes(docs_files))
     app.router.routes.extend(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
+from bentos.catalog import CATALOG
 from core.contract import wrong_with
 from core.errors import FieldProblem, nearest
 from core.refusals import FieldsInvalid, QueryInvalid
@@ -18,6 +19,17 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 _MOST_PROBLEMS = 20
 _SHOWN_NAME = 120
+
+
+def _model(text: str) -> str:
+    name = text.replace("-", "_")
+    if name not in CATALOG:
+        raise ValueError(f"one of {', '.join(CATALOG)} is allowed.{nearest(name, CATALOG)}")
+    return name
+
+
+# Name of a model, with hyphens or underscores, as a field has it.
+ModelName = Annotated[str, AfterValidator(_model)]
 
 
 def read_fields(kind: type[Kind], value: object) -> Kind:

@@ -89,7 +89,9 @@ def read_key(given: bytes) -> str:
     return given.decode("ascii")
 
 
-def fingerprint(method: str, target: bytes, media_type: bytes, body: bytes) -> str:
+def fingerprint(
+    method: str, target: bytes, media_type: bytes, body: bytes, *, past: bytes | None = None
+) -> str:
     """Give the SHA-256 by which two requests are the same.
 
     Parameters
@@ -102,9 +104,12 @@ def fingerprint(method: str, target: bytes, media_type: bytes, body: bytes) -> s
         Content type of the body.
     body
         The body.
+    past
+        As of when the answer is written down, where the request says so.
     """
     found = hashlib.sha256()
-    for part in (method.encode(), target, media_type, body):
+    parts = [method.encode(), target, media_type, body, *([] if past is None else [past])]
+    for part in parts:
         found.update(b"%d:" % len(part))
         found.update(part)
     return found.hexdigest()

@@ -16,6 +16,7 @@ from services.idempotency import (
     fingerprint,
     read_key,
 )
+from services.predictions import backfill
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -77,7 +78,9 @@ async def carry_out_once(
     scope = reply.scope
     key = read_key(reply.headers[HEADER])
     target = scope["path"].encode() + b"?" + scope["query_string"]
-    wanted = fingerprint(scope["method"], target, reply.headers.get(b"content-type", b""), body)
+    media_type = reply.headers.get(b"content-type", b"")
+    past = reply.headers.get(backfill.HEADER)
+    wanted = fingerprint(scope["method"], target, media_type, body, past=past)
     found = await asyncio.to_thread(keeper.begin, caller, key, wanted, is_pure=is_pure)
     if isinstance(found, Kept):
         reply.extra.append(REPLAYED)

@@ -11,6 +11,8 @@ from bentos.holder import Holder
 from bentos.lanes import load_of_process
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
+from core.config import ModelConfig, load_model_config
+from core.errors import ConfigError, NoChampion
 from core.logs import configure_logs, get_logger
 from core.platform_config import PlatformConfig
 from core.settings import Settings, load_settings
@@ -22,6 +24,7 @@ from services.access.origin import Origin
 from services.access.recorder import AuditRecorder
 from services.access.shared import SharedStore
 from services.access.window import Windows
+from services.history.remote import Historian
 from services.idempotency import Idempotency
 from services.metrics import Metrics
 from services.places import BATCH, ROW, Handler
@@ -72,7 +75,10 @@ class Runtime:
         self._keys: KeyStore | None = None
         self._audit: AuditRecorder | None = None
         self._idempotency: Idempotency | None = None
+        self._historian: Historian | None = None
         self._spool: Spool | None = None
+        self._journal: Journal | None = None
+        self._settings: Settings | None = None
         self._desks: dict[str, Desk] | dict[str, RemoteDesk] = {}
 
     @property
@@ -94,6 +100,19 @@ class Runtime:
         if self._idempotency is None:
             self._idempotency = Idempotency(self.records)
         return self._idempotency
+
+    @property
+    def historian(self) -> Historian:
+        """Answers what is asked about the past.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._historian is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._historian
 
     @property
     def audit(self) -> AuditRecorder:
@@ -120,6 +139,44 @@ class Runtime:
         if self._keys is None:
             raise RuntimeError(_NOT_STARTED)
         return self._keys
+
+    @property
+    def journal(self) -> Journal:
+        """Writes down what is predicted, and what really happened.
+
+        Raises
+        ------
+        RuntimeError
+            The process was not started.
+        """
+        if self._journal is None:
+            raise RuntimeError(_NOT_STARTED)
+        return self._journal
+
+    def config_of(self, model: str) -> ModelConfig:
+        """Give the config of a model: that of its champion, or of the file when it has none.
+
+        Parameters
+        ----------
+        model
+            A name of the catalog.
+
+        Raises
+        ------
+        NoChampion
+            It has none, and its file cannot be read.
+        """
+        release = self.champions.find(model) if model in self.champions.models else None
+        if release is not None:
+            return release.contract.config
+        if self._settings is None:
+            raise RuntimeError(_NOT_STARTED)
+        try:
+            return load_model_config(self._settings.model_config_path(model))
+        except ConfigError as error:
+            # Callers are not told of files and variables of this machine.
+            get_logger(__name__).error("config_unreadable", model=model, reason=error.detail)
+            raise NoChampion(model, "and its config cannot be read") from error
 
     @property
     def limiter(self) -> Limiter:
@@ -192,7 +249,7 @@ class Runtime:
         ConfigError
             A setting or ``platform.yaml`` is wrong.
         """
-        settings = settings or load_settings()
+        settings = self._settings = settings or load_settings()
         configure_logs(settings.log_level)
         self.platform = read_platform_config(settings)
         self._open_records(settings)
@@ -212,8 +269,10 @@ class Runtime:
             self.traces = Traces(settings.traces_address)
         self.access_log.is_on = settings.log_level in {"DEBUG", "INFO"}
         self.access_log.lines.start()
+        self._historian = Historian(settings)
         self._spool = Spool(settings.spool, self.platform.spool)
         self._spool.start()
+        self._journal = Journal(self._spool)
         self._desks = self._open_desks(settings)
         # What was loaded until here lives as long as the process: the collector need not walk it,
         # which was seen to stall requests by more than 100 ms.
@@ -283,6 +342,8 @@ class Runtime:
     async def close(self) -> None:
         """Stop, and close the connections to the bentos."""
         self.stop()
+        if self._historian is not None:
+            await self._historian.close()
         if self._bentos is not None:
             await self._bentos.lines.close()
 
@@ -290,7 +351,7 @@ class Runtime:
         """Find who holds the models, follow their champions, and give what answers for each."""
         models, poll_seconds = self.holder.models, self.platform.releases.poll_seconds
         depth = self.platform.limits.json_depth
-        means = Means(self.metrics, self.limiter, self.crew, Journal(self._spool), depth)
+        means = Means(self.metrics, self.limiter, self.crew, self.journal, depth)
         if self.platform.serving.topology == "colocated":
             self.holder.start(settings.releases, poll_seconds=poll_seconds)
             return {model: Desk(model, self.holder, means) for model in models}

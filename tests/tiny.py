@@ -64,6 +64,7 @@ class TinyPredictor(RowPredictor):
 
     MODEL = "churn"
     HEADLINE = "probability"
+    FORETELLS = "probability"
     RESULT = TinyResult
     RANK_BY: ClassVar[str | None] = "probability"
 

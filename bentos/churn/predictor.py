@@ -80,6 +80,7 @@ class ChurnPredictor(RowPredictor):
 
     MODEL: ClassVar[str] = "churn"
     HEADLINE = "probability"
+    FORETELLS = "probability"
     RESULT: ClassVar[type[BaseModel]] = ChurnResult
 
     def load(self, artifact: Artifact) -> None:

@@ -88,6 +88,7 @@ class DemandPredictor(Predictor):
 
     MODEL: ClassVar[str] = "demand"
     HEADLINE = "steps.value"
+    FORETELLS = "steps.value"
     STEPS = "steps.time"
     RESULT: ClassVar[type[BaseModel]] = DemandResult
     TASKS: ClassVar[tuple[type[Task], ...]] = (DemandTask,)

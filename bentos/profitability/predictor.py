@@ -114,6 +114,7 @@ class ProfitabilityPredictor(RowPredictor):
 
     MODEL: ClassVar[str] = "profitability"
     HEADLINE = "profit_amount"
+    FORETELLS = "profit_amount"
     RESULT: ClassVar[type[BaseModel]] = ProfitabilityResult
     RANK_BY: ClassVar[str | None] = "profit_amount"
     ROLES: ClassVar[Mapping[str, str]] = {

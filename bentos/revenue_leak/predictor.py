@@ -115,6 +115,7 @@ class RevenueLeakPredictor(RowPredictor):
 
     MODEL: ClassVar[str] = "revenue_leak"
     HEADLINE = "expected_missing_amount"
+    FORETELLS = "probability"
     RESULT: ClassVar[type[BaseModel]] = LeakResult
     ROLES = ROLES
     RANK_BY: ClassVar[str | None] = "expected_missing_amount"

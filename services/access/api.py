@@ -28,6 +28,7 @@ from services.access.pages import (
     Rotation,
 )
 from services.fields import Kind, read_fields
+from services.openapi.bodies import body_of
 from services.openapi.problems import route_errors
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def keys_router(runtime: Runtime) -> APIRouter:
         summary="Make a key",
         status_code=201,
         responses=route_errors(*_POSTING),
-        openapi_extra=_body(Grant),
+        openapi_extra=body_of(Grant),
     )
     def create(request: Request) -> IssuedPage:
         """Make a key; its text is shown in this answer and never again."""
@@ -82,7 +83,7 @@ def keys_router(runtime: Runtime) -> APIRouter:
         "/{key_id}/rotate",
         summary="Give a key another secret",
         responses=route_errors(KeyUnknown, KeyClosed, *_POSTING),
-        openapi_extra=_body(Rotation),
+        openapi_extra=body_of(Rotation),
     )
     def rotate(request: Request, key_id: str) -> IssuedPage:
         """Make another secret; the one before goes on for the overlap, then stops."""
@@ -176,9 +177,3 @@ def _actor(request: Request) -> Actor:
     """Name who asks, for the audit."""
     scope = request.scope
     return Actor.of(scope[CALLER], address=scope.get(ADDRESS), request_id=scope.get(REQUEST_ID))
-
-
-def _body(kind: type[Kind]) -> dict[str, Any]:
-    """Document a body that is read by us and not by FastAPI."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}

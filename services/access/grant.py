@@ -16,6 +16,7 @@ from core.errors import FieldProblem, nearest
 from core.refusals import FieldsInvalid
 from core.task import Time
 from services.access.caller import Role
+from services.fields import ModelName
 from services.records import KEYS
 
 if TYPE_CHECKING:
@@ -36,13 +37,6 @@ def _role(text: str) -> str:
     if text not in labels:
         raise ValueError(f"one of {', '.join(labels)} is allowed.{nearest(text, labels)}")
     return text
-
-
-def _model(text: str) -> str:
-    name = text.replace("-", "_")
-    if name not in CATALOG:
-        raise ValueError(f"one of {', '.join(CATALOG)} is allowed.{nearest(name, CATALOG)}")
-    return name
 
 
 def _network(text: str) -> str:
@@ -75,7 +69,7 @@ class Grant(BaseModel):
         pattern=r"^[a-z][a-z0-9_]{0,62}$",
         description="Name of its limits in platform.yaml.",
     )
-    models: list[Annotated[str, AfterValidator(_model)]] | None = Field(
+    models: list[ModelName] | None = Field(
         default=None,
         min_length=1,
         max_length=len(CATALOG),

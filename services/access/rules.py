@@ -38,6 +38,8 @@ class Rule:
 _READ = Rule(Role.VIEWER)
 _READ_MODEL = Rule(Role.VIEWER, is_scoped=True)
 PREDICT = Rule(Role.ANALYST, is_scoped=True)
+_ANALYST = Rule(Role.ANALYST)
+_OPERATOR = Rule(Role.OPERATOR)
 _ADMIN = Rule(Role.ADMIN)
 SHUT = Rule(None)
 
@@ -46,6 +48,8 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
     {
         ("POST", "/api/{model}"): PREDICT,
         ("POST", "/api/{model}/batch"): PREDICT,
+        # Of models that stand in the body: each outcome is held against the models of the key.
+        ("POST", "/api/outcomes"): Rule(Role.ANALYST),
         ("GET", "/models"): _READ,
         ("GET", "/models/{model}/info"): _READ_MODEL,
         ("GET", "/models/{model}/health"): _READ_MODEL,
@@ -55,6 +59,16 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("DELETE", "/api/keys/{key_id}"): _ADMIN,
         ("POST", "/api/keys/{key_id}/rotate"): _ADMIN,
         ("GET", "/api/audit"): _ADMIN,
+        ("GET", "/api/history/predictions"): _READ,
+        ("GET", "/api/history/predictions/{prediction_id}"): _READ,
+        ("POST", "/api/history/predictions/{prediction_id}/replay"): _ANALYST,
+        ("POST", "/api/history/backtests"): _OPERATOR,
+        ("GET", "/api/history/backtests/{backtest_id}"): _READ,
+        ("GET", "/api/history/outcomes"): _READ,
+        ("GET", "/api/history/trends"): _READ,
+        ("GET", "/api/history/compare"): _READ,
+        ("GET", "/api/history/features/{feature}"): _READ,
+        ("GET", "/api/history/entities/{entity:path}"): _READ,
         ("GET", "/"): _READ,
         ("GET", "/docs"): _READ,
         ("GET", "/docs/start.js"): _READ,

@@ -143,10 +143,31 @@ class OutcomeLine(_Page):
     predictions: int = Field(description="Predictions it belongs to.")
 
 
-class OutcomesPage(_Page):
+class ToldPage(_Page):
     """Outcomes, the latest first."""
 
     outcomes: list[OutcomeLine] = Field(description="At most `limit`.")
     matched: int = Field(description="How many in the period belong to a prediction.")
     unmatched: int = Field(description="How many belong to none, so far.")
     notes: list[str] = Field(description="What a reader must know.")
+
+
+class BacktestPage(_Page):
+    """A version, asked again what was asked over a period."""
+
+    backtest_id: str = Field(description="Its id.")
+    state: Literal["running", "done", "failed"] = Field(description="How far it is.")
+    model: str = Field(description="Name of the model.")
+    against: str = Field(description="Version that answers again.")
+    rows: int = Field(description="Predictions that were asked again so far.")
+    refused: int = Field(description="Rows that the version refuses.")
+    left_out: int = Field(description="Rows that are masked, and cannot be asked again.")
+    changed: int = Field(description="Rows whose answer is not the same, byte for byte.")
+    told: int = Field(description="Rows whose outcome is known.")
+    was_error: float | None = Field(
+        description="Error of what was answered then, over rows whose outcome is known: mean "
+        "squared error of a probability (Brier 1950), mean absolute error of a number."
+    )
+    now_error: float | None = Field(description="The same of what is answered now.")
+    series: Series | None = Field(description="By day; null until it is done.")
+    reason: str | None = Field(description="Why it failed.")

@@ -118,7 +118,7 @@ class TrendsQuestion(Filters):
 
     by: Step = Field(default="day", description="Length of a step, UTC; weeks begin on Monday.")
     measure: list[Measure] = Field(
-        default_factory=lambda: ["volume", "value"],
+        default=["volume", "value"],
         min_length=1,
         max_length=6,
         description="What is measured: volume, value (mean and quantiles of `field`), flagged, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from core.settings import Settings
@@ -24,10 +25,9 @@ def history_token(settings: Settings) -> str:
         return settings.history_token.get_secret_value()
     path = settings.home / NAME
     settings.home.mkdir(parents=True, exist_ok=True)
-    try:
+    # Another process may have been first.
+    with suppress(FileExistsError):
         _make(path)
-    except FileExistsError:
-        pass  # Another process was first.
     return path.read_text(encoding="ascii").strip()
 
 

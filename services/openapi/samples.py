@@ -14,6 +14,11 @@ INSTANCE = "01a208e3-aa18-7595-b18e-361f686aad6c"
 _MISSING = FieldProblem("tenure_months", "is missing", "an integer from 0 to 1200 in months")
 # Arguments bear the same meaning wherever they bear the same name.
 _BY_NAME: Mapping[str, object] = {
+    "backtest_id": "5b0a0f63-6c2f-4d8e-8c89-0f1d2e3c4b5a",
+    "erasure_id": "0f1d2e3c4b5a6978a7b6c5d4e3f2a1b0",
+    "prediction_id": INSTANCE,
+    "most": 1_000,
+    "seconds": 20.0,
     "address": "postgresql://records.example/septet",
     "allowed": ["revenue-leak", "pricing"],
     "detail": "The server failed on this request; the reason stands in its log.",
@@ -48,7 +53,16 @@ _BY_NAME: Mapping[str, object] = {
 _BY_CLASS: Mapping[str, Mapping[str, object]] = {
     "AccessDenied": {"fault": "No API key was sent."},
     "BatchTooLarge": {"limit": 5_000},
+    "HeaderInvalid": {
+        "name": "Septet-Backfill-At",
+        "fault": "is 'yesterday', no time with its zone",
+        "allowed": "a past time with its zone since 2000 is allowed, such as 2026-03-01T09:00:00Z",
+    },
     "HeadersTooLarge": {"limit_bytes": 32_768},
+    "HistoryDown": {"address": "http://127.0.0.1:8802", "fault": "ClientConnectorError"},
+    "ReleaseGone": {"fault": "MLflow has no artifact of it"},
+    "ReplayImpossible": {"fault": "its input region is masked"},
+    "ExportTooLarge": {"limit": 50_000},
     "HttpInvalid": {"fault": "Invalid HTTP request received."},
     "JsonInvalid": {"fault": "Trailing comma at line 1 column 9"},
     "MethodNotAllowed": {"allowed": ["POST"]},

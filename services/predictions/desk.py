@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from core.overload import SpoolFull
 from core.refusals import BatchTooLarge, ModelUnhealthy
 from core.table import CloserLook, Table
 from services.predictions import tables
+from services.predictions.backfill import Past, read_past
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.gathering import MOST_SLOW_TOGETHER, Flight, Tick
 from services.predictions.journal import Asked
@@ -95,6 +97,7 @@ class Desk:
 
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer a batch, each row on its own."""
+        past = read_past(reply.headers, caller)
         explain = read_explain(reply.scope["query_string"])
         release = self._holder.champion(self.model)
         kind = body_kind(reply.headers)
@@ -110,12 +113,14 @@ class Desk:
             await wait
         reply.notes["version"], reply.notes["rows"] = release.version, size
         wanted = answer_kind(reply.headers, kind)
-        answer = partial(_answer_batch, release, batch, wanted, explain=explain)
+        answer = partial(_answer_batch, release, batch, wanted, explain=explain, past=past)
         refused, content = await self._crew.run(caller.key_id, answer)
         self._metrics.answered(self.model, release.version, size - refused)
         self._metrics.refused(self.model, release.version, refused)
         parts = (body, content)
-        kept = self._journal.batch(release, caller, reply.started_s, (kind, wanted), parts)
+        kept = self._journal.batch(
+            release, caller, reply.started_s, (kind, wanted), parts, past=past
+        )
         if kept is not None:
             await kept
         await reply.answer(content, media_type=wanted)
@@ -176,7 +181,12 @@ def check_health(release: Release) -> dict[str, Any]:
 
 
 def _answer_batch(
-    release: Release, batch: Table | list[object], kind: bytes, *, explain: bool
+    release: Release,
+    batch: Table | list[object],
+    kind: bytes,
+    *,
+    explain: bool,
+    past: Past | None,
 ) -> tuple[int, bytes]:
     """Answer a batch: how many rows were refused, and what is sent."""
     if isinstance(batch, Table):
@@ -185,10 +195,14 @@ def _answer_batch(
         except CloserLook:
             batch = rows_of(batch, release)
         else:
+            if past is not None:
+                answers = replace(answers, ids=past.ids(batch.size))
             if kind == JSON:
                 return 0, to_fast_bytes(batch_json(release, batch, answers))
             return 0, tables.write_arrow(tables.answers_table(release, batch, answers), kind)
     outcomes = answer_rows(release, batch, explain=explain)
+    if past is not None:
+        past.rename(outcomes)
     if kind != JSON:
         refused = sum(outcome.answer is None for outcome in outcomes)
         return refused, tables.write_arrow(tables.outcomes_table(release, outcomes), kind)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bentos.answering import Outcome
     from bentos.release import ReleaseFacts
     from services.access.caller import Caller
+    from services.predictions.backfill import Past
     from services.predictions.spool import Spool
 
 _MOST_KNOWN = 4096
@@ -129,6 +130,8 @@ class Journal:
         started_s: float,
         kinds: tuple[bytes, bytes],
         parts: tuple[bytes, bytes],
+        *,
+        past: Past | None = None,
     ) -> Kept:
         """Keep a batch, as it came and as it goes.
 
@@ -144,10 +147,13 @@ class Journal:
             Content types of body and answer.
         parts
             Body and answer.
+        past
+            As of when it is written down; now without it.
         """
         names = (kinds[0].decode(), kinds[1].decode())
         meta = self._meta(release.model, release.version, caller.key_id, *names)
-        return self._keep(Kind.BATCH, release, _since_us(started_s), meta, *parts)
+        kind, at_ns = (Kind.BATCH, None) if past is None else (Kind.BACKFILL, past.at_ns)
+        return self._keep(kind, release, _since_us(started_s), meta, *parts, at_ns=at_ns)
 
     def refused(
         self, release: ReleaseFacts, caller: Caller, started_s: float, error: SeptetError
@@ -189,7 +195,14 @@ class Journal:
             return None
         return self._spool.keep(kind, meta, body, b"", latency_us=0)
 
-    def _keep(self, kind: Kind, release: ReleaseFacts, took_us: int, *parts: bytes) -> Kept:
+    def _keep(
+        self,
+        kind: Kind,
+        release: ReleaseFacts,
+        took_us: int,
+        *parts: bytes,
+        at_ns: int | None = None,
+    ) -> Kept:
         if self._spool is None:
             return None
         key = (release.model, release.version)
@@ -199,6 +212,7 @@ class Journal:
             latency_us=took_us,
             release=key,
             describe=partial(self._described, release),
+            at_ns=at_ns,
         )
 
     def _described(self, release: ReleaseFacts) -> bytes:

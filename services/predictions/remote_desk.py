@@ -16,6 +16,7 @@ from bentos.strict_json import read_json
 from core.errors import RowInvalid, SeptetError
 from core.refusals import BatchTooLarge, ModelUnhealthy, RowUnanswered
 from services.predictions import tables
+from services.predictions.backfill import read_past
 from services.predictions.batch import batch_answer, read_explain
 from services.predictions.desk import AT_ONCE_BYTES, answer_kind, body_kind
 from services.predictions.gathering import Flight
@@ -111,6 +112,7 @@ class RemoteDesk:
 
     async def batch(self, reply: Reply, caller: Caller, body: bytes) -> None:
         """Answer a batch, each row on its own."""
+        past = read_past(reply.headers, caller)
         explain = read_explain(reply.scope["query_string"])
         release = self._champions.champion(self.model)
         kind = body_kind(reply.headers)
@@ -129,6 +131,8 @@ class RemoteDesk:
             )
         else:
             outcomes = await self._ask(release, batch, explain=explain)
+        if past is not None:
+            past.rename(outcomes)
         wanted = answer_kind(reply.headers, kind)
         told = _told(release, outcomes)
         put_together = partial(_put_together, told, outcomes, wanted)
@@ -137,7 +141,7 @@ class RemoteDesk:
         self._metrics.answered(self.model, told.version, batch.size - refused)
         self._metrics.refused(self.model, told.version, refused)
         parts = (body, content)
-        kept = self._journal.batch(told, caller, reply.started_s, (kind, wanted), parts)
+        kept = self._journal.batch(told, caller, reply.started_s, (kind, wanted), parts, past=past)
         if kept is not None:
             await kept
         await reply.answer(content, media_type=wanted)

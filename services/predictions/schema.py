@@ -13,9 +13,12 @@ from core import errors as e
 from core import overload as o
 from core import refusals as r
 from core.contract import Contract
+from core.denials import RoleTooLow
+from core.header import HeaderInvalid
 from services.openapi.examples import example_of
 from services.openapi.problems import SCHEMA_REF, Json, Kinds, responses_of
 from services.openapi.samples import INSTANCE, sample
+from services.predictions.backfill import NAME as PAST
 from services.predictions.tables import KINDS
 from services.releases.champions import Champions
 
@@ -27,7 +30,7 @@ _PREDICTING: Kinds = (
     o.SpoolFull,
 )
 ROW_ERRORS: Kinds = (*_PREDICTING, e.AnswerRefused, r.RowUnanswered)
-BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge)
+BATCH_ERRORS: Kinds = (*_PREDICTING, r.TableInvalid, r.BatchTooLarge, HeaderInvalid, RoleTooLow)
 _SHARED: tuple[type[BaseModel], ...] = (Flag, Explanation)
 
 
@@ -185,7 +188,7 @@ def _batch_operation(face: Face, schemas: Json) -> Json:
         "summary": f"{face.title} Many rows, each answered or refused on its own.",
         "description": f"{face.description} {_ABOUT_TABLES}",
         "operationId": f"predict_{face.model}_batch",
-        "parameters": [_EXPLAIN],
+        "parameters": [_EXPLAIN, _PAST],
         "requestBody": {"required": True, "content": {"application/json": content, **_TABLES}},
         "responses": answer | responses_of(BATCH_ERRORS),
     }
@@ -314,4 +317,13 @@ _EXPLAIN: Json = {
     "required": False,
     "description": "Whether to add drivers: additive reasons whose sum is the prediction.",
     "schema": {"type": "boolean", "default": False},
+}
+_PAST: Json = {
+    "name": PAST,
+    "in": "header",
+    "required": False,
+    "description": "A past time, with its zone, as of which the batch is written down: it is "
+    "answered now, and stands in the history at that time, as do its prediction ids. Needs the "
+    "role admin.",
+    "schema": {"type": "string", "format": "date-time"},
 }

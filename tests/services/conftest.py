@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,7 @@ def start(home: Path, topology: str = "colocated", *, configs: Path = CONFIGS) -
 def distributed(settings: Settings, bentos: dict[str, TinyBento]) -> Settings:
     """Give the settings of a platform that asks these bentos."""
     configs = settings.home / "configs"
-    configs.mkdir()
+    shutil.copytree(settings.configs, configs)
     text = settings.platform_config_path.read_text()
     changed = text.replace("topology: colocated", "topology: distributed")
     assert changed != text

@@ -83,7 +83,8 @@ class Database:
         alarm = threading.Timer(ANSWER_SECONDS, cursor.interrupt)
         alarm.start()
         try:
-            return cursor.execute(sql, {**params, "files": list(scan.files)}).to_arrow_table()
+            given = {**params, "files": list(scan.files)}
+            return cursor.sql(sql, params=given).to_arrow_table()
         except (duckdb.InterruptException, duckdb.OutOfMemoryException) as error:
             raise HistoryTooLarge(ANSWER_SECONDS) from error
         finally:

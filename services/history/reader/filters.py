@@ -37,7 +37,7 @@ def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
         A filter names a column that there is not, or a value that the column cannot have.
     """
     since, until = filters.span
-    parts = ["at >= $since", "at < $until"]
+    parts = ['"at" >= $since', '"at" < $until']
     params: dict[str, Any] = {"since": since, "until": until}
     for name in ("version", "entity", "caller", "source"):
         if (value := getattr(filters, name)) is not None:

@@ -22,6 +22,8 @@ from services.history.questions import (
     RowsQuestion,
     TrendsQuestion,
 )
+from services.history.reader.archive import Archive
+from services.history.reader.backtest import Backtests
 from services.history.reader.comparison import Comparisons
 from services.history.reader.cursor import Sealer
 from services.history.reader.database import Database
@@ -31,6 +33,7 @@ from services.history.reader.export import MEDIA_TYPES, write_table
 from services.history.reader.feature import Features
 from services.history.reader.page import Pages
 from services.history.reader.receipt import Receipts
+from services.history.reader.replay import Replays
 from services.history.reader.told import Outcomes
 from services.history.reader.trends import Trends
 
@@ -86,6 +89,8 @@ class Library:
         Gives the predictor class of a model.
     config_of
         Gives the config of a model.
+    archive
+        Opens releases by version.
     secret
         Seals cursors.
     """
@@ -97,6 +102,7 @@ class Library:
         models: Collection[str],
         kind_of: Callable[[str], type[Predictor]],
         config_of: Callable[[str], ModelConfig],
+        archive: Archive,
         secret: bytes,
     ) -> None:
         self._models = tuple(models)
@@ -104,6 +110,8 @@ class Library:
         self.database = Database(log)
         self.pages = Pages(self.database, Sealer(secret))
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)
+        self.replays = Replays(self.receipts, archive)
+        self.backtests = Backtests(self.database, archive, kind_of)
         self.trends = Trends(self.database)
         self.comparisons = Comparisons(self.database)
         self.features = Features(self.database)
@@ -118,7 +126,7 @@ class Library:
         """Give a page of predictions."""
         kind = self._kind(question.model)
         if question.format == "json":
-            return _page(self.pages.read(question, kind))
+            return page_answer(self.pages.read(question, kind))
         table, _scan, following = self.pages.table(question, kind)
         name = f"{question.model}.{question.format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -130,7 +138,11 @@ class Library:
     def receipt(self, _question: BaseModel, asking: Asking) -> Answer:
         """Give the receipt of a prediction."""
         found: Receipt = self.receipts.read(asking.subject, asking.models)
-        return _page(found)
+        return page_answer(found)
+
+    def replay(self, question: ReplayQuestion, asking: Asking) -> Answer:
+        """Ask a prediction again."""
+        return page_answer(self.replays.read(question, asking.subject, asking.models))
 
     def trend(self, question: TrendsQuestion, _: Asking) -> Answer:
         """Give how predictions went over time."""
@@ -153,7 +165,7 @@ class Library:
 
     def told(self, question: OutcomesQuestion, _: Asking) -> Answer:
         """Give outcomes, and to how many predictions they belong."""
-        return _page(self.outcomes.read(question, self._kind(question.model)))
+        return page_answer(self.outcomes.read(question, self._kind(question.model)))
 
     def _kind(self, model: str) -> type[Predictor]:
         if model not in self._models:
@@ -161,12 +173,13 @@ class Library:
         return self._kind_of(model)
 
 
-def _page(page: BaseModel) -> Answer:
+def page_answer(page: BaseModel) -> Answer:
+    """Give a page as JSON."""
     return Answer(page.model_dump_json().encode())
 
 
 def _series(series: Series, form: str) -> Answer:
-    return _page(series) if form == "json" else Answer(draw(series, form), PICTURES[form])
+    return page_answer(series) if form == "json" else Answer(draw(series, form), PICTURES[form])
 
 
 def questions_of(
@@ -176,6 +189,7 @@ def questions_of(
     return {
         "rows": (RowsQuestion, library.rows),
         "receipt": (ReplayQuestion, library.receipt),
+        "replay": (ReplayQuestion, library.replay),
         "trends": (TrendsQuestion, library.trend),
         "compare": (CompareQuestion, library.compare),
         "feature": (FeatureQuestion, library.feature),

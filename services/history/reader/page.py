@@ -18,7 +18,6 @@ from services.history.reader.filters import condition
 from services.history.reader.prediction import prediction_of
 from services.history.reader.scan import Scan
 
-
 After = tuple[datetime, bytes] | None
 
 
@@ -88,14 +87,14 @@ class Pages:
         sql, params = condition(question, scan, kind)
         if after is not None:
             # In parts, so that files and groups of rows are passed over by their times.
-            sql += " AND at <= $after_at AND (at < $after_at OR prediction_id < $after_id)"
+            sql += ' AND "at" <= $after_at AND ("at" < $after_at OR prediction_id < $after_id)'
             params["after_at"], params["after_id"] = after
         parts: list[pa.Table] = []
         missing = question.limit + 1
         for some in _newest_first(scan, after):
             query = (
-                f"SELECT * FROM {some.source} WHERE {sql} "  # noqa: S608 - no text from outside
-                f"ORDER BY at DESC, prediction_id DESC LIMIT {missing}"
+                f"SELECT * FROM {some.source} WHERE {sql} "
+                f'ORDER BY "at" DESC, prediction_id DESC LIMIT {missing}'
             )
             part = self.database.table(query, params, some)
             parts.append(part)

@@ -112,7 +112,7 @@ class Receipts:
             found = scan()
             if not found.files:
                 return None
-            query = f"SELECT * FROM {found.source} WHERE prediction_id = $key LIMIT 1"  # noqa: S608 - no text from outside
+            query = f"SELECT * FROM {found.source} WHERE prediction_id = $key LIMIT 1"
             rows = self.database.rows(query, {"key": key}, found)
             return (rows[0], found) if rows else None
 
@@ -133,11 +133,11 @@ class Receipts:
             if not told.files:
                 return []
             predictions = (
-                f"SELECT {outcomes.needs(kind)} FROM {own.source} WHERE prediction_id = $key"  # noqa: S608 - no text from outside
+                f"SELECT {outcomes.needs(kind)} FROM {own.source} WHERE prediction_id = $key"
             )
             only = "outcome_of = $key OR entity = $entity"
             joined = outcomes.joined(predictions, kind, only=only)
-            query = f"SELECT * FROM ({joined}) WHERE outcome_steps > 0"  # noqa: S608 - no text from outside
+            query = f"SELECT * FROM ({joined}) WHERE outcome_steps > 0"
             params = {"key": key, "entity": found.entity, "told": list(told.files)}
             return self.database.rows(query, params, own)
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from bentos.predictor import Predictor
-from services.history.answers import OutcomeLine, OutcomesPage
+from services.history.answers import OutcomeLine, ToldPage
 from services.history.questions import OutcomesQuestion
 from services.history.reader import outcomes
 from services.history.reader.database import Database
@@ -28,7 +28,7 @@ class Outcomes:
 
     database: Database
 
-    def read(self, question: OutcomesQuestion, kind: type[Predictor]) -> OutcomesPage:
+    def read(self, question: OutcomesQuestion, kind: type[Predictor]) -> ToldPage:
         """Give the outcomes that came in within a period, the latest first.
 
         Parameters
@@ -44,22 +44,22 @@ class Outcomes:
         def scan() -> Scan:
             return self.database.scanner.scan(place, since=since, until=until)
 
-        def ask() -> OutcomesPage:
+        def ask() -> ToldPage:
             told = scan()
             if not told.files:
-                return OutcomesPage(outcomes=[], matched=0, unmatched=0, notes=list(told.notes))
+                return ToldPage(outcomes=[], matched=0, unmatched=0, notes=list(told.notes))
             predictions = self.database.scanner.scan(question.model)
             joined = outcomes.unmatched(predictions, kind)
             params = {"since": since, "until": until, "told": list(told.files)}
             counts = (
                 "SELECT count(*) FILTER (predictions > 0) AS matched, "
-                f"count(*) FILTER (predictions = 0) AS unmatched FROM ({joined})"  # noqa: S608 - no text from outside
+                f"count(*) FILTER (predictions = 0) AS unmatched FROM ({joined})"
             )
             lines = (
-                f"SELECT * FROM ({joined}) WHERE {_STATES[question.state]} "  # noqa: S608 - no text from outside
-                f"ORDER BY at DESC LIMIT {question.limit}"
+                f"SELECT * FROM ({joined}) WHERE {_STATES[question.state]} "
+                f'ORDER BY "at" DESC LIMIT {question.limit}'
             )
-            return OutcomesPage(
+            return ToldPage(
                 outcomes=[_line(row) for row in self.database.rows(lines, params, predictions)],
                 **self.database.rows(counts, params, predictions)[0],
                 notes=[*told.notes, *predictions.notes],

@@ -44,12 +44,14 @@ class Pen:
         latency_us: int,
         release: tuple[str, str],
         describe: Callable[[], bytes],
+        at_ns: int | None = None,
     ) -> None:
         """Write a record as the spool does."""
         if release not in self._described:
             self._segment.append(Kind.RELEASE, self._at_ns, 0, describe(), b"", b"")
             self._described.add(release)
-        assert self._segment.append(kind, self._at_ns, latency_us, *parts)
+        at_ns = self._at_ns if at_ns is None else at_ns
+        assert self._segment.append(kind, at_ns, latency_us, *parts)
 
     def finish(self) -> None:
         """Hand the segment on."""

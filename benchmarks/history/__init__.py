@@ -1,0 +1,1 @@
+"""The history over millions of predictions, beside DuckDB by hand."""

@@ -1,0 +1,260 @@
+"""The history over HTTP: what is asked is checked here, and answered by the historian."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from bentos.border import BODY
+from bentos.catalog import CATALOG
+from bentos.strict_json import read_json
+from core.denials import ModelOutOfScope
+from core.errors import ModelUnknown
+from core.history_faults import (
+    BacktestUnknown,
+    ExportTooLarge,
+    HistoryDown,
+    HistoryTooLarge,
+    PredictionUnknown,
+    ReleaseGone,
+    ReplayImpossible,
+)
+from core.refusals import FieldsInvalid, QueryInvalid
+from services.access.caller import CALLER, Caller, Role
+from services.fields import Kind, read_fields
+from services.history.answers import (
+    BacktestPage,
+    PredictionsPage,
+    Receipt,
+    ReplayPage,
+    Series,
+    ToldPage,
+)
+from services.history.questions import (
+    PAGE_ROWS,
+    BacktestQuestion,
+    CompareQuestion,
+    EntityQuestion,
+    FeatureQuestion,
+    OutcomesQuestion,
+    Period,
+    PredictionId,
+    ReplayQuestion,
+    RowsQuestion,
+    TrendsQuestion,
+)
+from services.openapi.bodies import body_of
+from services.openapi.problems import route_errors
+
+if TYPE_CHECKING:
+    from services.runtime import Runtime
+
+_ASKING = (QueryInvalid, HistoryDown, HistoryTooLarge)
+_OF_MODEL = (ModelUnknown, ModelOutOfScope, *_ASKING)
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("image/png", "image/svg+xml")
+        }
+    }
+}
+_TABLE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in (
+                "text/csv",
+                "application/vnd.apache.parquet",
+                "application/vnd.apache.arrow.stream",
+            )
+        }
+    }
+}
+_Id = Annotated[PredictionId, Path(description="The prediction_id of an answer.")]
+
+
+def history_router(runtime: Runtime) -> APIRouter:
+    """Build the routes that tell of the past.
+
+    Parameters
+    ----------
+    runtime
+        What the process holds.
+    """
+    router = APIRouter(prefix="/api/history", tags=["history"])
+    _add_rows(router, runtime)
+    _add_series(router, runtime)
+    _add_backtests(router, runtime)
+    return router
+
+
+def _add_rows(router: APIRouter, runtime: Runtime) -> None:
+    """Add the routes that tell of single predictions and outcomes."""
+
+    @router.get(
+        "/predictions",
+        summary="Predictions that were made",
+        response_model=PredictionsPage,
+        responses=_TABLE | route_errors(ExportTooLarge, *_OF_MODEL),
+    )
+    async def predictions(request: Request, query: Annotated[RowsQuestion, Query()]) -> Response:
+        """Show predictions, the newest first: a page of JSON, CSV, Parquet or Arrow."""
+        caller = _allowed(request, query.model)
+        if query.limit > PAGE_ROWS and caller.role < Role.OPERATOR:
+            raise ExportTooLarge(query.limit, PAGE_ROWS)
+        return await _ask(runtime, request, "rows", query)
+
+    @router.get(
+        "/predictions/{prediction_id}",
+        summary="The receipt of one prediction",
+        response_model=Receipt,
+        responses=route_errors(PredictionUnknown, *_ASKING),
+    )
+    async def receipt(request: Request, prediction_id: _Id) -> Response:
+        """Tell input, output, release, lineage, drivers and outcome of a prediction."""
+        return await _ask(runtime, request, "receipt", ReplayQuestion(), subject=prediction_id)
+
+    @router.post(
+        "/predictions/{prediction_id}/replay",
+        summary="Ask a prediction again",
+        response_model=ReplayPage,
+        responses=route_errors(
+            PredictionUnknown, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
+        ),
+        openapi_extra=body_of(ReplayQuestion),
+    )
+    async def replay(request: Request, prediction_id: _Id) -> Response:
+        """Let the very version answer again, or another one, and tell the difference."""
+        question = _read(runtime, request, ReplayQuestion)
+        return await _ask(runtime, request, "replay", question, subject=prediction_id)
+
+    @router.get(
+        "/outcomes",
+        summary="Outcomes that came in",
+        response_model=ToldPage,
+        responses=route_errors(*_OF_MODEL),
+    )
+    async def outcomes(request: Request, query: Annotated[OutcomesQuestion, Query()]) -> Response:
+        """Show outcomes, the latest first, and to how many predictions each belongs."""
+        _allowed(request, query.model)
+        return await _ask(runtime, request, "outcomes", query)
+
+
+def _add_series(router: APIRouter, runtime: Runtime) -> None:
+    """Add the routes that give what can be drawn."""
+
+    @router.get(
+        "/trends",
+        summary="How predictions went over time",
+        response_model=Series,
+        responses=_PICTURE | route_errors(*_OF_MODEL),
+    )
+    async def trends(request: Request, query: Annotated[TrendsQuestion, Query()]) -> Response:
+        """Show volume, values, flags, latency, errors or outcomes by time, as data or picture."""
+        _allowed(request, query.model)
+        return await _ask(runtime, request, "trends", query)
+
+    @router.get(
+        "/compare",
+        summary="Two versions, periods or segments",
+        response_model=Series,
+        responses=_PICTURE | route_errors(*_OF_MODEL),
+    )
+    async def compare(request: Request, query: Annotated[CompareQuestion, Query()]) -> Response:
+        """Show two sides beside each other, with effect sizes and intervals."""
+        _allowed(request, query.model)
+        return await _ask(runtime, request, "compare", query)
+
+    @router.get(
+        "/features/{feature}",
+        summary="How an input was distributed",
+        response_model=Series,
+        responses=_PICTURE | route_errors(*_OF_MODEL),
+    )
+    async def feature(
+        request: Request, feature: str, query: Annotated[FeatureQuestion, Query()]
+    ) -> Response:
+        """Show the distribution of an input over time, against training."""
+        _allowed(request, query.model)
+        return await _ask(runtime, request, "feature", query, subject=feature)
+
+    @router.get(
+        "/entities/{entity:path}",
+        summary="One client, as all models saw it",
+        response_model=Series,
+        responses=_PICTURE | route_errors(*_ASKING),
+    )
+    async def entity(
+        request: Request, entity: str, query: Annotated[EntityQuestion, Query()]
+    ) -> Response:
+        """Show what all models said of an entity, and what then happened."""
+        return await _ask(runtime, request, "entity", query, subject=entity)
+
+
+def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
+    """Add the routes that ask a whole period again."""
+
+    @router.post(
+        "/backtests",
+        summary="Ask a period again",
+        status_code=202,
+        response_model=BacktestPage,
+        responses=route_errors(ReleaseGone, FieldsInvalid, *_OF_MODEL),
+        openapi_extra=body_of(BacktestQuestion),
+    )
+    async def backtest(request: Request) -> Response:
+        """Begin a job in which a version answers again what was asked in a period."""
+        question = _read(runtime, request, BacktestQuestion)
+        _allowed(request, question.model)
+        return await _ask(runtime, request, "backtest", question, status=202)
+
+    @router.get(
+        "/backtests/{backtest_id}",
+        summary="How far a backtest is",
+        response_model=BacktestPage,
+        responses=route_errors(BacktestUnknown, HistoryDown),
+    )
+    async def state(request: Request, backtest_id: str) -> Response:
+        """Tell how far a backtest is, and what it found."""
+        question = ReplayQuestion()
+        return await _ask(runtime, request, "backtest-read", question, subject=backtest_id)
+
+
+def _read(runtime: Runtime, request: Request, kind: type[Kind]) -> Kind:
+    """Read the body that the gate took."""
+    value = read_json(request.scope[BODY], max_depth=runtime.platform.limits.json_depth)
+    return read_fields(kind, value)
+
+
+def _allowed(request: Request, model: str) -> Caller:
+    """Refuse a model that there is not, or that the key does not open."""
+    caller: Caller = request.scope[CALLER]
+    if model not in CATALOG:
+        raise ModelUnknown(model, CATALOG)
+    if caller.models is not None and model not in caller.models:
+        raise ModelOutOfScope(model, sorted(caller.models))
+    return caller
+
+
+async def _ask(
+    runtime: Runtime,
+    request: Request,
+    name: str,
+    question: Period | ReplayQuestion,
+    *,
+    subject: str = "",
+    status: int = 200,
+) -> Response:
+    """Let the historian answer."""
+    caller: Caller = request.scope[CALLER]
+    content = {
+        "question": question.model_dump(mode="json", exclude_unset=True),
+        "subject": subject,
+        "models": None if caller.models is None else sorted(caller.models),
+    }
+    told = await runtime.historian.ask(name, content)
+    headers = dict(told.headers)
+    return Response(told.content, status, media_type=told.media_type, headers=headers)

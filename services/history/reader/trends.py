@@ -1,0 +1,253 @@
+"""How predictions went over time: how many, what they said, how fast, how many were refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bentos.predictor import Predictor
+from core.refusals import QueryInvalid
+from services.history.answers import Chart, Series, SeriesColumn
+from services.history.decoding import REFUSED
+from services.history.questions import TrendsQuestion
+from services.history.reader import outcomes
+from services.history.reader.columns import Column, level, number
+from services.history.reader.database import Database
+from services.history.reader.filters import condition
+from services.history.reader.scan import Scan
+
+# So many lines can be told apart; the rest is one.
+MOST_GROUPS = 10
+REST = "all others"
+# What the refusals have as well: a refused row is of no release's result and of no input.
+_OF_REFUSALS = frozenset({None, "version", "caller"})
+_QUANTILES = (0.1, 0.5, 0.9)
+Row = dict[str, Any]
+
+_Columns = tuple[tuple[str, str, str | None], ...]
+# Columns that each measure gives: name, kind, unit.
+_GIVEN: dict[str, _Columns] = {
+    "volume": (("volume", "integer", "predictions"),),
+    "value": (
+        ("mean", "number", None),
+        ("low", "number", None),
+        ("median", "number", None),
+        ("high", "number", None),
+    ),
+    "flagged": (("flagged_share", "number", "ratio"),),
+    "latency": (("latency_ms", "number", "ms"), ("latency_p99_ms", "number", "ms")),
+    "errors": (("refused", "integer", "rows"), ("error_share", "number", "ratio")),
+    "outcomes": (
+        ("outcomes", "integer", "predictions"),
+        ("outcome_share", "number", "ratio"),
+        ("outcome_mean", "number", None),
+    ),
+}
+# What is drawn of each.
+_DRAWN = {
+    "volume": "volume", "value": "median", "flagged": "flagged_share", "latency": "latency_ms",
+    "errors": "error_share", "outcomes": "outcome_mean",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trends:
+    """Answers how predictions went.
+
+    Parameters
+    ----------
+    database
+        Reads the log.
+    """
+
+    database: Database
+
+    def read(self, question: TrendsQuestion, kind: type[Predictor]) -> Series:
+        """Give one row a step, and a group where one is asked for.
+
+        Parameters
+        ----------
+        question
+            What was asked.
+        kind
+            The model's predictor.
+
+        Raises
+        ------
+        QueryInvalid
+            A filter or the group names what there is not.
+        """
+        since, until = question.span
+
+        def scan() -> Scan:
+            return self.database.scanner.scan(question.model, since=since, until=until)
+
+        def ask() -> Series:
+            found = scan()
+            rows = self._measure(question, kind, found)
+            if "errors" in question.measure:
+                rows = self._with_errors(question, rows)
+            return _series(question, kind, rows, found)
+
+        return self.database.ask(ask, scan)
+
+    def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
+        """Measure what was answered."""
+        if not scan.files:
+            return []
+        sql, params = condition(question, scan, kind)
+        source = scan.source
+        if "outcomes" in question.measure:
+            source, more = self._with_outcomes(question.model, kind, scan, sql)
+            params |= more
+        group = _group(question, scan)
+        if group is not None:
+            params["top"] = self._largest(group, source, sql, params, scan)
+        followed = number(scan, kind, question.field)
+        query = f"""
+            SELECT {_step(question.by)} AS step, {_parted(group)} AS part,
+                   {", ".join(_measures(question, followed))}
+            FROM {source} WHERE {sql} GROUP BY ALL ORDER BY ALL
+        """
+        return self.database.rows(query, params, scan)
+
+    def _largest(
+        self, group: Column, source: str, sql: str, params: dict[str, Any], scan: Scan
+    ) -> list[str]:
+        """Name the groups that have a line of their own."""
+        query = f"""
+            SELECT CAST({group.sql} AS VARCHAR) AS part, count(*) AS volume
+            FROM {source} WHERE {sql} GROUP BY ALL ORDER BY volume DESC, part LIMIT {MOST_GROUPS}
+        """
+        return [row["part"] for row in self.database.rows(query, params, scan)]
+
+    def _with_outcomes(
+        self, model: str, kind: type[Predictor], scan: Scan, sql: str
+    ) -> tuple[str, dict[str, Any]]:
+        """Give the source of predictions with what then happened."""
+        told = self.database.scanner.scan(outcomes.place_of(model))
+        predictions = f"SELECT * FROM {scan.source} WHERE {sql}"
+        if not told.files:
+            nothing = "NULL::DOUBLE AS outcome_value, 0 AS outcome_steps"
+            return f"(SELECT *, {nothing} FROM ({predictions}))", {}
+        return f"({outcomes.joined(predictions, kind)})", {"told": list(told.files)}
+
+    def _with_errors(self, question: TrendsQuestion, rows: list[Row]) -> list[Row]:
+        """Add what was refused, which the log keeps apart."""
+        if question.group not in _OF_REFUSALS:
+            fault = f"errors cannot be parted by {question.group}"
+            raise QueryInvalid("group", fault, "version or caller, or leave errors out")
+        since, until = question.span
+        scan = self.database.scanner.scan(REFUSED, since=since, until=until)
+        known = {(row["step"], row["part"]): row for row in rows}
+        if scan.files:
+            parts = ["model = $model", '"at" >= $since', '"at" < $until']
+            params: dict[str, Any] = {"model": question.model, "since": since, "until": until}
+            for name in ("version", "caller"):
+                if (value := getattr(question, name)) is not None:
+                    parts.append(f"{name} = ${name}")
+                    params[name] = value
+            query = f"""
+                SELECT {_step(question.by)} AS step, {question.group or "NULL"} AS part,
+                       count(*) AS refused
+                FROM {scan.source} WHERE {" AND ".join(parts)} GROUP BY ALL
+            """
+            for row in self.database.rows(query, params, scan):
+                found = known.setdefault((row["step"], row["part"]), {**row, "volume": 0})
+                found["refused"] = row["refused"]
+        for row in known.values():
+            row["refused"] = refused = row.get("refused", 0)
+            row["error_share"] = refused / (refused + row["volume"])
+        return sorted(known.values(), key=lambda row: (row["step"], row["part"] or ""))
+
+
+def _group(question: TrendsQuestion, scan: Scan) -> Column | None:
+    return None if question.group is None else level(scan, "group", question.group)
+
+
+def _parted(group: Column | None) -> str:
+    if group is None:
+        return "NULL"
+    text = f"CAST({group.sql} AS VARCHAR)"
+    return (
+        f"CASE WHEN {text} IS NULL THEN 'null' WHEN list_contains($top, {text}) THEN {text} "
+        f"ELSE '{REST}' END"
+    )
+
+
+def _step(by: str) -> str:
+    return f"date_trunc('{by}', \"at\")"
+
+
+def _measures(question: TrendsQuestion, followed: Column) -> list[str]:
+    """Write what is measured; the volume always, which the shares need."""
+    found = ["count(*) AS volume"]
+    asked = set(question.measure)
+    if "value" in asked:
+        # Sketches (t-digest, Dunning and Ertl 2019): exact ones would sort every number.
+        quantiles = f"approx_quantile({followed.sql}, {list(_QUANTILES)})"
+        found += [
+            f"avg({followed.sql}) AS mean",
+            *(
+                f"{quantiles}[{i}] AS {name}"
+                for i, name in enumerate(("low", "median", "high"), start=1)
+            ),
+        ]
+    if "flagged" in asked:
+        found.append("count(flags) / count(*) AS flagged_share")
+    if "latency" in asked:
+        found += [
+            "approx_quantile(latency_us, 0.5) / 1000.0 AS latency_ms",
+            "approx_quantile(latency_us, 0.99) / 1000.0 AS latency_p99_ms",
+        ]
+    if "outcomes" in asked:
+        found += [
+            "count(*) FILTER (outcome_steps > 0) AS outcomes",
+            "count(*) FILTER (outcome_steps > 0) / count(*) AS outcome_share",
+            "avg(outcome_value) AS outcome_mean",
+        ]
+    return found
+
+
+def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], scan: Scan) -> Series:
+    given = [one for measure in _order(question) for one in _GIVEN[measure]]
+    columns = [SeriesColumn(name="step", kind="time", unit=None)]
+    if question.group is not None:
+        columns.append(SeriesColumn(name="part", kind="text", unit=None))
+    columns += [SeriesColumn(name=name, kind=_kind(k), unit=unit) for name, k, unit in given]
+    names = [column.name for column in columns]
+    has_band = "value" in question.measure
+    drawn = [_DRAWN[measure] for measure in _order(question)]
+    # The band is drawn around the first.
+    drawn.sort(key=lambda name: name != "median")
+    return Series(
+        title=f"{question.model}: {question.field or kind.HEADLINE} by {question.by}",
+        columns=columns,
+        rows=[[_cell(row.get(name)) for name in names] for row in rows],
+        chart=Chart(
+            kind="line",
+            x="step",
+            y=drawn,
+            low="low" if has_band else None,
+            high="high" if has_band else None,
+            by="part" if question.group is not None else None,
+        ),
+        notes=[*scan.notes, *_notes(question)],
+    )
+
+
+def _order(question: TrendsQuestion) -> list[str]:
+    return [measure for measure in _GIVEN if measure in question.measure]
+
+
+def _notes(question: TrendsQuestion) -> list[str]:
+    return ["low and high hold 80 % of the values."] if "value" in question.measure else []
+
+
+def _kind(name: str) -> Any:
+    return name
+
+
+def _cell(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
