@@ -33,6 +33,13 @@ class Chart(_Page):
     low: str | None = Field(description="Lower end of a band or interval.")
     high: str | None = Field(description="Upper end of a band or interval.")
     by: str | None = Field(description="A line, or a colour, for each of its values.")
+    panels: str | None = Field(
+        default=None, description="A panel, with an axis of its own, for each of its values."
+    )
+    reference: list[str] = Field(
+        default_factory=list,
+        description="What the first of y is held against: drawn dashed beside it.",
+    )
 
 
 class Series(_Page):

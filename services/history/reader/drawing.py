@@ -1,0 +1,154 @@
+"""Draws a series as a picture, the same bytes for the same series.
+
+Colours are those of Okabe and Ito, which the colour-blind tell apart
+(https://jfly.uni-koeln.de/color/). Matplotlib takes a second to import: only when it draws.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from services.history.answers import Series
+from services.history.reader.plot import Plot, plain, plots_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, PALE = "#222222", "#666666"
+_WIDTH, _HEAD = 9.6, 0.7
+_DPI = 120
+_NOTE_SIGNS, _TITLE_SIGNS = 150, 86
+_MOST_NOTES = 6
+# More panels than this stand in two columns.
+_MOST_IN_COLUMN = 3
+# Matplotlib's settings are the whole process's.
+_LOCK = threading.Lock()
+_STYLE: Any = {
+    # Texts come from outside: $ is a dollar.
+    "text.parse_math": False,
+    "text.color": INK,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.edgecolor": "#999999",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.unicode_minus": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
+    "svg.hashsalt": "septet",
+    "svg.fonttype": "path",
+    "timezone": "UTC",
+}
+
+
+def draw(series: Series, form: str) -> bytes:
+    """Draw a series.
+
+    Parameters
+    ----------
+    series
+        What is shown.
+    form
+        png or svg.
+
+    Returns
+    -------
+    bytes
+        The picture; one that says so when there is nothing to show.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - takes a second
+
+    with _LOCK, mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # Scripts that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = _figure(series)
+        sink = io.BytesIO()
+        without = {"Date": None} if form == "svg" else {"Software": None}
+        figure.savefig(sink, format=form, dpi=_DPI, metadata=without)
+    return sink.getvalue()
+
+
+def _figure(series: Series) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second
+
+    plots = plots_of(series)
+    across = 2 if len(plots) > _MOST_IN_COLUMN else 1
+    down = max(1, -(-len(plots) // across))
+    notes = _notes(series)
+    height = (
+        _HEAD
+        + 0.16 * len(notes)
+        + sum(
+            max(plot.height for plot in plots[i * across : (i + 1) * across] or [_EMPTY])
+            for i in range(down)
+        )
+    )
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.11, h_pad=0.11)
+    title = textwrap.wrap(plain(series.title, 400), _TITLE_SIGNS)[:2]
+    figure.suptitle("\n".join(title), x=0.012, ha="left", fontsize=13, fontweight="bold")
+    if notes:
+        figure.supxlabel("\n".join(notes), x=0.012, ha="left", fontsize=8, color=PALE)
+    if not plots:
+        _say_nothing(figure)
+        return figure
+    _fill(figure, plots, (down, across))
+    return figure
+
+
+_EMPTY = Plot.empty()
+
+
+def _fill(figure: Figure, plots: list[Plot], grid: tuple[int, int]) -> None:
+    from services.history.reader.panel import draw_panel, legend  # noqa: PLC0415 - as above
+
+    down, across = grid
+    heights = [
+        max(plot.height for plot in plots[i * across : (i + 1) * across]) for i in range(down)
+    ]
+    axes = figure.subplots(
+        down, across, squeeze=False, height_ratios=heights, sharex=all(p.is_time for p in plots)
+    )
+    for place, axis in enumerate(axes.flat):
+        if place < len(plots):
+            draw_panel(axis, plots[place])
+            axis.tick_params(labelbottom=across > 1 or place == len(plots) - 1)
+        else:
+            axis.set_axis_off()
+    figure.align_ylabels()
+    legend(axes[0, -1], plots)
+
+
+def _say_nothing(figure: Figure) -> None:
+    axis = figure.subplots()
+    axis.set(xticks=[], yticks=[], facecolor="#F6F6F6")
+    axis.spines[:].set_visible(False)
+    axis.text(
+        0.5, 0.5, "No predictions in this time",
+        ha="center", va="center", fontsize=15, color=PALE, transform=axis.transAxes,
+    )  # fmt: skip
+
+
+def _notes(series: Series) -> list[str]:
+    """Give the notes as lines that fit."""
+    lines = [line for note in series.notes for line in textwrap.wrap(plain(note, 600), _NOTE_SIGNS)]
+    if len(lines) > _MOST_NOTES:
+        lines = [*lines[: _MOST_NOTES - 1], "…"]
+    return lines

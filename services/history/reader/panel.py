@@ -1,0 +1,259 @@
+"""Draws one panel of a picture: lines over time, bars, or intervals about zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from services.history.reader.plot import Line, Plot
+
+# Okabe and Ito, without the yellow that white swallows and the black of the text.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)))
+_OTHERS, _NONE, _REFERENCE = "#C4C4C4", "#8C8C8C", "#555555"
+# As many points can be seen as such.
+_MOST_MARKED = 45
+# More bands hide each other.
+_MOST_BANDS = 4
+# About a single point of time.
+_AROUND = timedelta(days=2)
+_LARGE, _MILLION = 1e7, 1e6
+_MINUS = "\N{MINUS SIGN}"
+# Zero is shown when it is not far below what is drawn.
+_NEAR_ZERO = 0.4
+
+
+def draw_panel(axis: Axes, plot: Plot) -> None:
+    """Draw a panel.
+
+    Parameters
+    ----------
+    axis
+        Where.
+    plot
+        What.
+    """
+    draw_kind: dict[str, Callable[[Axes, Plot], None]] = {
+        "line": _lines, "bar": _bars, "interval": _intervals,
+    }  # fmt: skip
+    draw_kind[plot.kind](axis, plot)
+    if plot.title is not None:
+        axis.set_title(plot.title, fontweight="bold")
+
+
+def legend(axis: Axes, plots: list[Plot]) -> None:
+    """Name the lines of all panels, beside one of them.
+
+    Parameters
+    ----------
+    axis
+        The one: at the top, on the right.
+    plots
+        All panels.
+    """
+    named: dict[str, Artist] = {}
+    for plot in plots:
+        for place, line in enumerate(plot.lines):
+            if line.name is not None and (len(plot.lines) > 1 or plot.kind == "interval"):
+                named.setdefault(line.name, _key(plot, place))
+    others = max((len(plot.others) for plot in plots), default=0)
+    if others:
+        named[f"{others} more"] = Line2D([], [], color=_OTHERS, linewidth=1)
+    entries = {**named, **_references(plots)}
+    if not entries:
+        return
+    axis.legend(
+        list(entries.values()),
+        # One that begins with an underscore would be left out.
+        [f"\u200b{name}" if name.startswith("_") else name for name in entries],
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.02),
+        borderaxespad=0,
+        title=plots[0].by if named else None,
+        alignment="left",
+    )
+
+
+def _references(plots: list[Plot]) -> dict[str, Artist]:
+    found: dict[str, Artist] = {}
+    for line in (line for plot in plots for line in plot.lines):
+        for number, (name, values) in enumerate(line.references.items()):
+            has_points = bool(Line(None, line.x, values).alone)
+            found[name] = Line2D(
+                [], [], color=_REFERENCE, linewidth=1.2, linestyle=_dots(number),
+                marker="D" if has_points else "", markersize=4, markerfacecolor="white",
+            )  # fmt: skip
+    return found
+
+
+def _dots(number: int) -> tuple[int, tuple[float, ...]]:
+    """Give the dashes of what a line is held against; the first is the main one."""
+    return (0, (4, 2)) if number == 0 else (0, (1.2, 2))
+
+
+def _key(plot: Plot, place: int) -> Artist:
+    colour, dashes = _look(plot, place)
+    if plot.kind == "line":
+        return Line2D([], [], color=colour, linestyle=dashes, linewidth=1.8)
+    return Line2D([], [], color=colour, linestyle="", marker="s", markersize=8)
+
+
+def _look(plot: Plot, place: int) -> tuple[str, Any]:
+    """Give the colour and dashes of a line; what has no value is grey."""
+    if plot.lines[place].name == "none":
+        return _NONE, _DASHES[0]
+    return COLOURS[place % len(COLOURS)], _DASHES[place // len(COLOURS) % len(_DASHES)]
+
+
+def _lines(axis: Axes, plot: Plot) -> None:
+    for line in plot.others:
+        axis.plot(line.x, line.y, color=_OTHERS, linewidth=0.8, zorder=1.5)
+    for place, line in enumerate(plot.lines):
+        colour, dashes = _look(plot, place)
+        is_marked = len(line.x) <= _MOST_MARKED
+        axis.plot(
+            line.x, line.y, color=colour, linestyle=dashes, linewidth=1.8, zorder=3,
+            marker="o", markersize=4 if is_marked else 2.5,
+            markevery=None if is_marked else line.alone,
+        )  # fmt: skip
+        if line.low is not None and line.high is not None and len(plot.lines) <= _MOST_BANDS:
+            axis.fill_between(
+                line.x, line.low, line.high, color=colour, alpha=0.16, linewidth=0, zorder=2
+            )
+        for number, values in enumerate(line.references.values()):
+            _reference(axis, Line(None, line.x, values), number, plot, place)
+    _values(axis, plot, "y")
+    if plot.is_time:
+        _times(axis)
+        if len(plot.places) == 1:
+            axis.set_xlim(plot.places[0] - _AROUND, plot.places[0] + _AROUND)
+    else:
+        axis.set_xlabel(plot.x_label or "")
+
+
+def _reference(axis: Axes, line: Line, number: int, plot: Plot, place: int) -> None:
+    axis.plot(
+        line.x, line.y, linewidth=1.2, linestyle=_dots(number), zorder=2.5,
+        color=_look(plot, place)[0] if len(plot.lines) > 1 else _REFERENCE,
+        marker="D", markersize=4, markerfacecolor="white", markevery=line.alone,
+    )  # fmt: skip
+
+
+def _bars(axis: Axes, plot: Plot) -> None:
+    """Draw bars: of times upright, of words lying, so that these can be read."""
+    places = {x: i for i, x in enumerate(plot.places)}
+    size = 0.8 / max(1, len(plot.lines))
+    for number, line in enumerate(plot.lines):
+        shift = (number - (len(plot.lines) - 1) / 2) * size
+        at = [(places[x] + shift, y) for x, y in zip(line.x, line.y, strict=True) if x in places]
+        where, values = [one[0] for one in at], [one[1] for one in at]
+        draw = axis.bar if plot.is_time else axis.barh
+        draw(where, values, size * 0.94, color=_look(plot, number)[0], zorder=3)
+    if plot.is_time:
+        texts = [f"{x:%d %b %Y}" for x in plot.places]
+        every = max(1, -(-len(texts) // 10))
+        axis.set_xticks(range(0, len(texts), every), texts[::every])
+        _values(axis, plot, "y")
+        return
+    _words(axis, plot)
+    _values(axis, plot, "x")
+
+
+def _intervals(axis: Axes, plot: Plot) -> None:
+    """Draw a point and its interval a row, about zero."""
+    places = {x: i for i, x in enumerate(plot.places)}
+    for number, line in enumerate(plot.lines):
+        colour = _look(plot, number)[0]
+        for i, (x, y) in enumerate(zip(line.x, line.y, strict=True)):
+            if x not in places or math.isnan(y):
+                continue
+            if line.low is not None and line.high is not None:
+                axis.plot(
+                    [line.low[i], line.high[i]], [places[x]] * 2,
+                    color=colour, linewidth=2.6, solid_capstyle="butt", zorder=3,
+                )  # fmt: skip
+            axis.plot(
+                [y], [places[x]], color=colour, marker="o", markersize=8,
+                markeredgecolor="white", markeredgewidth=1.2, zorder=4,
+            )  # fmt: skip
+    _say_missing(axis, plot, places)
+    axis.axvline(0, color="#555555", linewidth=1.1, zorder=2)
+    _words(axis, plot)
+    _values(axis, plot, "x", from_zero=False)
+
+
+def _say_missing(axis: Axes, plot: Plot, places: dict[Any, int]) -> None:
+    """Say where a row has no interval."""
+    known = {
+        x for line in plot.lines for x, y in zip(line.x, line.y, strict=True) if not math.isnan(y)
+    }
+    for x, place in places.items():
+        if x not in known:
+            axis.annotate(
+                "not known", (0.01, place), xycoords=("axes fraction", "data"),
+                va="center", fontsize=8.5, color="#777777", style="italic",
+            )  # fmt: skip
+
+
+def _words(axis: Axes, plot: Plot) -> None:
+    """Write the rows' names, the first above."""
+    axis.set_yticks(range(len(plot.places)), plot.places)
+    axis.set_ylim(len(plot.places) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+
+
+def _times(axis: Axes) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]  # theirs
+    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # theirs
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(formatter)
+    axis.xaxis.get_offset_text().set_fontsize(9)
+
+
+def _values(axis: Axes, plot: Plot, which: str, *, from_zero: bool = True) -> None:
+    """Name and number the axis of values."""
+    of = axis.yaxis if which == "y" else axis.xaxis
+    # What a panel's title says need not stand beside it once more.
+    of.set_label_text(plot.label if plot.title is None else "")
+    of.set_major_locator(MaxNLocator(nbins=5 if which == "y" else 7, steps=[1, 2, 2.5, 5, 10]))
+    of.set_major_formatter(FuncFormatter(_share_of if plot.is_share else _figure_of))
+    if from_zero:
+        _keep_zero(axis, plot, which)
+
+
+def _keep_zero(axis: Axes, plot: Plot, which: str) -> None:
+    """Begin at zero where that is near; show a line of zeros as one at the bottom."""
+    values = [
+        value
+        for line in [*plot.lines, *plot.others]
+        for series in (line.y, line.low or [], line.high or [], *line.references.values())
+        for value in series
+        if not math.isnan(value)
+    ]
+    least, most = min(values), max(values)
+    limit = axis.set_ylim if which == "y" else axis.set_xlim
+    if least == most == 0:
+        limit(0, 1)
+    elif 0 <= least <= _NEAR_ZERO * most or 0 < least == most:
+        limit(0, most * 1.06)
+
+
+def _share_of(value: float, _: int | None = None) -> str:
+    """Write a share on an axis."""
+    return f"{100 * value:.6g} %".replace("-", _MINUS)
+
+
+def _figure_of(value: float, _: int | None = None) -> str:
+    """Write a number of an axis."""
+    if abs(value) >= _LARGE:
+        return f"{value / _MILLION:,.6g} M".replace("-", _MINUS)
+    return f"{value:,.8g}".replace("-", _MINUS)
