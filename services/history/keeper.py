@@ -12,6 +12,8 @@ import time
 from core.logs import get_logger
 from core.platform_config import History
 from core.settings import Settings
+from services.history.eraser import Eraser
+from services.history.erasure import Erasures
 from services.history.housekeeping import Housekeeper
 from services.history.log import PredictionLog
 from services.history.mover import Mover, owner_of
@@ -26,6 +28,8 @@ class HistoryKeeper:
     ----------
     mover
         Empties the spool.
+    eraser
+        Carries erasures out.
     housekeeper
         Keeps the log in shape.
     move_seconds, tidy_seconds
@@ -33,9 +37,16 @@ class HistoryKeeper:
     """
 
     def __init__(
-        self, mover: Mover, housekeeper: Housekeeper, *, move_seconds: float, tidy_seconds: float
+        self,
+        mover: Mover,
+        eraser: Eraser,
+        housekeeper: Housekeeper,
+        *,
+        move_seconds: float,
+        tidy_seconds: float,
     ) -> None:
         self._mover = mover
+        self._eraser = eraser
         self._housekeeper = housekeeper
         self._move_seconds = move_seconds
         self._tidy_seconds = tidy_seconds
@@ -55,16 +66,25 @@ class HistoryKeeper:
             if is_last:
                 break
             is_last = stop.wait(wait_seconds)
+        self.close()
+
+    def close(self) -> None:
+        """Let another worker have the spool."""
         self._mover.close()
 
     def step(self) -> None:
-        """Move what waits, and look after the log when it is time."""
+        """Move what waits, erase what was asked, and look after the log when it is time."""
+        # Another worker of this spool writes the same manifests.
+        if not self._mover.is_alone():
+            return
         self._mover.step()
+        self._eraser.step()
         now_s = time.monotonic()
         if self._tidied_s is None or now_s - self._tidied_s >= self._tidy_seconds:
             if self._tidied_s is None:
                 self._housekeeper.sweep()
             self._housekeeper.step()
+            self._eraser.finish()
             self._tidied_s = now_s
 
     def _try_step(self) -> bool:
@@ -96,8 +116,10 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     for folder in (settings.spool, settings.predictions):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = PredictionLog(settings.predictions, owner=owner_of(settings.spool))
+    erasures = Erasures(log)
     return HistoryKeeper(
-        Mover(settings.spool, log),
+        Mover(settings.spool, log, erasures=erasures),
+        Eraser(log, erasures, spool=settings.spool),
         Housekeeper(log, keep_days=config.keep_days),
         move_seconds=config.move_seconds,
         tidy_seconds=config.tidy_seconds,
