@@ -35,6 +35,8 @@ FACTS = pa.schema(
         pa.field("latency_us", pa.int64(), nullable=False),
         pa.field("flags", _TEXT),
         pa.field("drivers", _TEXT),
+        # Columns that were left out or hashed, with commas between; null where none was.
+        pa.field("masked", _TEXT),
     ]
 )
 REFUSALS = pa.schema(
@@ -103,6 +105,7 @@ class Predicted:
         facts["latency_us"].append(told.latency_us)
         facts["flags"].append(_text(answer["flags"] or None))
         facts["drivers"].append(_text(answer.get("drivers")))
+        facts["masked"].append(None)
         self.inputs.append(asked)
         self.results.append(answer["result"])
 

@@ -16,6 +16,7 @@ from services.history.eraser import Eraser
 from services.history.erasure import Erasures
 from services.history.housekeeping import Housekeeper
 from services.history.log import PredictionLog
+from services.history.masking import open_masking
 from services.history.mover import Mover, owner_of
 
 MOST_WAIT_SECONDS = 30.0
@@ -110,15 +111,21 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     settings
         Places of the spool and of the log.
     config
-        How often, and how long it is kept.
+        How often, how long it is kept, and what of it.
+
+    Raises
+    ------
+    ConfigError
+        A mask or a sample names a model or a column that there is not.
     """
     # They hold what callers sent: nobody else on this machine may read it.
     for folder in (settings.spool, settings.predictions):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = PredictionLog(settings.predictions, owner=owner_of(settings.spool))
-    erasures = Erasures(log)
+    masking, secret = open_masking(settings, config)
+    erasures = Erasures(log, conceal=None if secret is None else secret.mask)
     return HistoryKeeper(
-        Mover(settings.spool, log, erasures=erasures),
+        Mover(settings.spool, log, erasures=erasures, masking=masking),
         Eraser(log, erasures, spool=settings.spool),
         Housekeeper(log, keep_days=config.keep_days),
         move_seconds=config.move_seconds,

@@ -29,6 +29,7 @@ from services.history.decoding import OUTCOMES_OF, REFUSED, decode
 from services.history.erasure import Erasures
 from services.history.log import QUARANTINE, PredictionLog, by_day
 from services.history.manifest import LogFile, Manifest, month_of
+from services.history.masking import Masking
 from services.predictions.segment import DONE, OPEN, adopt, read_segment
 
 OWNER = "owner"
@@ -68,14 +69,22 @@ class Mover:
         Where the rows go.
     erasures
         What is not to come in any more, and where it is written down what is to be erased.
+    masking
+        What of a prediction is not kept; nothing keeps all.
     """
 
     def __init__(
-        self, spool: Path, log: PredictionLog, *, erasures: Erasures | None = None
+        self,
+        spool: Path,
+        log: PredictionLog,
+        *,
+        erasures: Erasures | None = None,
+        masking: Masking | None = None,
     ) -> None:
         self._spool = spool
         self._log = log
         self._erasures = Erasures(log) if erasures is None else erasures
+        self._masking = Masking() if masking is None else masking
         self._logger = get_logger(__name__)
         self._lock: int | None = None
 
@@ -140,7 +149,8 @@ class Mover:
                 damaged.add(path)
                 self._logger.error("segment_damaged", path=path.name, faults=found.faults[:5])
             for model, table in found.tables():
-                for day, part in by_day(self._erasures.drop(table)):
+                kept = self._masking.apply(model, self._erasures.drop(table))
+                for day, part in by_day(kept):
                     tables[model, month_of(day)].append((path.stem, part))
         rows = sum(self._add(place, parts) for place, parts in tables.items())
         self._erasures.ask(asked)
