@@ -29,6 +29,7 @@ from core.denials import RecordsBehind
 from core.errors import PortInUse, SeptetError
 from core.platform_config import load_platform_config
 from core.settings import ROOT, Settings, load_settings
+from services.history.masking import read_masks
 
 _GIB = 2**30
 _DISK_FAIL_BYTES = 1 * _GIB
@@ -185,7 +186,8 @@ def _clock(settings: Settings) -> Finding:
 def _configs(settings: Settings) -> Iterator[Finding]:
     """Read every config, and what each model asks of it."""
     try:
-        load_platform_config(settings.platform_config_path)
+        platform = load_platform_config(settings.platform_config_path)
+        read_masks(settings, platform.history)
     except SeptetError as error:
         yield Finding("fail", "platform.yaml", error.detail, "Correct the file.")
     else:

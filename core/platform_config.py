@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -81,6 +81,14 @@ class History(_Frozen):
     )
     keep_days: int | None = Field(
         default=1095, ge=1, description="Predictions older than this are deleted; null keeps all."
+    )
+    masks: dict[Name, dict[Name, Literal["drop", "hash"]]] = Field(
+        default_factory=dict,
+        description="By model and column: leave an input out, or keep a keyed hash in its place.",
+    )
+    samples: dict[Name, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict,
+        description="By model, the share of predictions that is kept; all without it.",
     )
 
 

@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         return self.history_address or f"http://127.0.0.1:{self.history_port}"
 
     @property
+    def predictions_secret(self) -> Path:
+        """File of the secret by which columns of the prediction log are hashed."""
+        return self.home / "predictions-secret"
+
+    @property
     def mlflow_folder(self) -> Path:
         """Folder of MLflow's own database and artifacts."""
         return self.home / "mlflow"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pyarrow as pa
@@ -37,6 +38,8 @@ FACTS = pa.schema(
         pa.field("latency_us", pa.int64(), nullable=False),
         pa.field("flags", _TEXT),
         pa.field("drivers", _TEXT),
+        # Columns that were left out or hashed, with commas between; null where none was.
+        pa.field("masked", _TEXT),
     ]
 )
 REFUSALS = pa.schema(
@@ -106,6 +109,7 @@ class Predicted:
         facts["latency_us"].append(told.latency_us)
         facts["flags"].append(_text(answer["flags"] or None))
         facts["drivers"].append(_text(answer.get("drivers")))
+        facts["masked"].append(None)
         self.inputs.append(asked)
         self.results.append(answer["result"])
 
@@ -197,7 +201,7 @@ def _take(found: Decoded, record: Record) -> None:
         return
     at_us = record.at_ns // 1000
     if record.kind is Kind.ERASURE:
-        found.erasures.append({**orjson.loads(record.body), "caller": meta[0], "at_us": at_us})
+        found.erasures.append(_erasure(record.body) | {"caller": meta[0], "at_us": at_us})
         return
     if record.kind is Kind.OUTCOMES:
         _take_outcomes(found, meta[0], {"at": at_us, "caller": meta[1]}, record.body)
@@ -248,6 +252,11 @@ def _take_outcomes(found: Decoded, model: str, told: Mapping[str, Any], body: by
     for row in rows:
         for name, values in columns.items():
             values.append(row[name])
+
+
+def _erasure(body: bytes) -> dict[str, Any]:
+    asked = orjson.loads(body)
+    return {"id": UUID(asked["id"]).hex, "entity": str(asked["entity"])}
 
 
 def _refuse(found: Decoded, at_us: int, who: tuple[str, str, str, str], latency_us: int) -> None:

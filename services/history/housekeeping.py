@@ -11,18 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from errno import ENOENT
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from core import clock
-from core.logs import get_logger
-from services.durable import sync_folder
 from services.history.log import PredictionLog, utc_day
 from services.history.manifest import LogFile, Manifest, Retired
-from services.history.mover import QUARANTINE, merged
+from services.history.mover import merged
 
 # Files are put together up to this, which is some 100 MiB in memory.
 FULL_ROWS = 250_000
@@ -65,7 +61,6 @@ class Housekeeper:
     def __init__(self, log: PredictionLog, *, keep_days: int | None) -> None:
         self._log = log
         self._keep_days = keep_days
-        self._logger = get_logger(__name__)
 
     def step(self) -> Kept:
         """Look at every month of every model.
@@ -94,9 +89,9 @@ class Housekeeper:
         Parameters
         ----------
         older_s
-            Younger files stay: another worker may be about to name them.
+            Younger files of others stay: another worker may be about to name them.
         """
-        return sum(self._log.sweep(model, older_s=older_s) for model in self._log.models())
+        return self._log.sweep(older_s=older_s)
 
     def _look_after(self, model: str, month: str) -> Kept:
         manifest = self._log.manifest(model, month)
@@ -126,25 +121,12 @@ class Housekeeper:
     def _read(self, model: str, group: Sequence[LogFile]) -> tuple[list[pa.Table], list[LogFile]]:
         tables, broken = [], []
         for file in group:
-            path = self._log.path(model, file)
-            try:
-                tables.append(pq.ParquetFile(path).read())
-            except (OSError, pa.ArrowException) as error:
-                # Arrow tells of damage by errors without a number; with one the disk is to blame.
-                if getattr(error, "errno", None) not in {None, ENOENT}:
-                    raise
-                self._logger.error("log_file_damaged", path=str(path), reason=str(error)[:200])
+            table = self._log.read(model, file)
+            if table is None:
                 broken.append(file)
-                self._put_aside(model, file)
+            else:
+                tables.append(table)
         return tables, broken
-
-    def _put_aside(self, model: str, file: LogFile) -> None:
-        path = self._log.path(model, file)
-        if path.exists():
-            folder = self._log.folder / QUARANTINE
-            folder.mkdir(exist_ok=True)
-            path.rename(folder / f"{model}-{file.day}-{file.name}")
-            sync_folder(folder)
 
     def _replace(
         self,
@@ -172,7 +154,7 @@ class Housekeeper:
         if not due:
             return manifest
         for one in due:
-            (self._log.folder / model / one.path).unlink(missing_ok=True)
+            self._log.store.delete(f"{model}/{one.path}")
         left = tuple(one for one in manifest.retired if one not in due)
         changed = Manifest(files=manifest.files, moved=manifest.moved, retired=left)
         self._log.commit(model, month, changed)

@@ -12,8 +12,11 @@ import time
 from core.logs import get_logger
 from core.platform_config import History
 from core.settings import Settings
+from services.history.eraser import Eraser
+from services.history.erasure import Erasures
 from services.history.housekeeping import Housekeeper
 from services.history.log import PredictionLog
+from services.history.masking import open_masking
 from services.history.mover import Mover, owner_of
 
 MOST_WAIT_SECONDS = 30.0
@@ -26,6 +29,8 @@ class HistoryKeeper:
     ----------
     mover
         Empties the spool.
+    eraser
+        Carries erasures out.
     housekeeper
         Keeps the log in shape.
     move_seconds, tidy_seconds
@@ -33,9 +38,16 @@ class HistoryKeeper:
     """
 
     def __init__(
-        self, mover: Mover, housekeeper: Housekeeper, *, move_seconds: float, tidy_seconds: float
+        self,
+        mover: Mover,
+        eraser: Eraser,
+        housekeeper: Housekeeper,
+        *,
+        move_seconds: float,
+        tidy_seconds: float,
     ) -> None:
         self._mover = mover
+        self._eraser = eraser
         self._housekeeper = housekeeper
         self._move_seconds = move_seconds
         self._tidy_seconds = tidy_seconds
@@ -55,16 +67,25 @@ class HistoryKeeper:
             if is_last:
                 break
             is_last = stop.wait(wait_seconds)
+        self.close()
+
+    def close(self) -> None:
+        """Let another worker have the spool."""
         self._mover.close()
 
     def step(self) -> None:
-        """Move what waits, and look after the log when it is time."""
+        """Move what waits, erase what was asked, and look after the log when it is time."""
+        # Another worker of this spool writes the same manifests.
+        if not self._mover.is_alone():
+            return
         self._mover.step()
+        self._eraser.step()
         now_s = time.monotonic()
         if self._tidied_s is None or now_s - self._tidied_s >= self._tidy_seconds:
             if self._tidied_s is None:
                 self._housekeeper.sweep()
             self._housekeeper.step()
+            self._eraser.finish()
             self._tidied_s = now_s
 
     def _try_step(self) -> bool:
@@ -90,14 +111,22 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     settings
         Places of the spool and of the log.
     config
-        How often, and how long it is kept.
+        How often, how long it is kept, and what of it.
+
+    Raises
+    ------
+    ConfigError
+        A mask or a sample names a model or a column that there is not.
     """
     # They hold what callers sent: nobody else on this machine may read it.
     for folder in (settings.spool, settings.predictions):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = PredictionLog(settings.predictions, owner=owner_of(settings.spool))
+    masking, secret = open_masking(settings, config)
+    erasures = Erasures(log, conceal=None if secret is None else secret.mask)
     return HistoryKeeper(
-        Mover(settings.spool, log),
+        Mover(settings.spool, log, erasures=erasures, masking=masking),
+        Eraser(log, erasures, spool=settings.spool),
         Housekeeper(log, keep_days=config.keep_days),
         move_seconds=config.move_seconds,
         tidy_seconds=config.tidy_seconds,

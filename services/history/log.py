@@ -1,24 +1,23 @@
-"""The prediction log: Parquet files by model and day, under a folder.
+"""The prediction log: Parquet files by model and day, in one place.
 
-``<folder>/<model>/<day>/<name>.parquet``, and beside the days a manifest for each month. One worker
-writes them; it is told apart by ``owner``, so that workers of several machines may share a folder.
+``<model>/<day>/<name>.parquet``, and beside the days a manifest for each month. One worker writes
+them; it is told apart by ``owner``, so that workers of several machines may share a place.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
+from errno import ENOENT
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from core import clock
-from services.durable import sync_folder
+from core.logs import get_logger
 from services.history.manifest import (
     SUFFIX,
     LogFile,
@@ -27,6 +26,13 @@ from services.history.manifest import (
     read_manifest,
     write_manifest,
 )
+from services.history.store import Place, Store, open_store
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+# Where files go that cannot be read.
+QUARANTINE = "quarantine"
 
 # Small enough that one row is found at once, large enough that columns are packed well.
 ROWS_A_GROUP = 16_384
@@ -38,56 +44,54 @@ class PredictionLog:
 
     Parameters
     ----------
-    folder
-        Where it is.
+    place
+        Where it is: a folder, an address of fsspec, or the store itself.
     owner
         Who writes here: letters and digits.
     """
 
-    def __init__(self, folder: Path, *, owner: str) -> None:
-        self.folder = folder
-        self._owner = owner
+    def __init__(self, place: Place | Store, *, owner: str) -> None:
+        self.store = open_store(place) if isinstance(place, str | Path) else place
+        self.owner = owner
+        self._logger = get_logger(__name__)
 
     @property
     def address(self) -> str:
-        """Where it is, as DuckDB and Arrow name it."""
-        return str(self.folder)
+        """Where it is, as DuckDB names it."""
+        return str(self.store.place("")).rstrip("/")
 
     @property
-    def filesystem(self) -> Any:
-        """Through which it is read; nothing for the disk."""
-        return None
+    def filesystem(self) -> AbstractFileSystem | None:
+        """By what the addresses of ``files`` are opened; nothing where they are paths."""
+        return self.store.filesystem
 
-    def manifest_path(self, model: str, month: str) -> Path:
-        """Give where the manifest of a model and month stands."""
-        return self.folder / model / f"{month}.{self._owner}{SUFFIX}"
+    def _manifest_key(self, model: str, month: str) -> str:
+        return f"{model}/{month}.{self.owner}{SUFFIX}"
 
     def manifest(self, model: str, month: str) -> Manifest:
         """Read the manifest of a model and month."""
-        return read_manifest(self.manifest_path(model, month))
+        return read_manifest(self.store, self._manifest_key(model, month))
 
     def commit(self, model: str, month: str, manifest: Manifest) -> None:
         """Make the files of a manifest those of the log."""
-        write_manifest(self.manifest_path(model, month), manifest)
+        write_manifest(self.store, self._manifest_key(model, month), manifest)
 
     def months(self, model: str) -> list[str]:
         """Name the months of which this owner has written, the earliest first."""
-        found = (self.folder / model).glob(f"*.{self._owner}{SUFFIX}")
-        return sorted(path.name.partition(".")[0] for path in found)
+        found = self.store.keys(f"{model}/*.{self.owner}{SUFFIX}")
+        return sorted(_name_of(key).partition(".")[0] for key in found)
 
     def models(self) -> list[str]:
         """Name what the log has folders of: models, and refusals."""
-        if not self.folder.is_dir():
-            return []
-        return sorted({path.parent.name for path in self.folder.glob(f"*/*{SUFFIX}")})
+        return sorted({key.partition("/")[0] for key in self.store.keys(f"*/*{SUFFIX}")})
 
-    def path(self, model: str, file: LogFile) -> Path:
-        """Give where a file lies."""
-        return self.folder / model / f"{file.day}" / file.name
+    def key(self, model: str, file: LogFile) -> str:
+        """Give the key of a file."""
+        return f"{model}/{file.day}/{file.name}"
 
     def files(
         self, model: str, *, since: date | None = None, until: date | None = None
-    ) -> list[tuple[Path, LogFile]]:
+    ) -> list[tuple[Place, LogFile]]:
         """Give the files of a model, of all owners, the earliest first.
 
         Parameters
@@ -98,16 +102,48 @@ class PredictionLog:
             First and last day that is wanted.
         """
         found = []
-        for path in (self.folder / model).glob(f"*{SUFFIX}"):
-            month = path.name.partition(".")[0]
+        for key in self.store.keys(f"{model}/*{SUFFIX}"):
+            month = _name_of(key).partition(".")[0]
             if (since and month < month_of(since)) or (until and month > month_of(until)):
                 continue
             found += [
-                (self.path(model, file), file)
-                for file in read_manifest(path).files
+                (self.store.place(self.key(model, file)), file)
+                for file in read_manifest(self.store, key).files
                 if (since is None or file.day >= since) and (until is None or file.day <= until)
             ]
         return sorted(found, key=lambda one: (one[1].first_at, one[1].name))
+
+    def read(
+        self, model: str, file: LogFile, *, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        """Read a file; nothing when it cannot be read, and then it is put aside.
+
+        Parameters
+        ----------
+        model
+            Its name.
+        file
+            One of its files.
+        columns
+            Those that are wanted, as far as the file has them; all without it.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
+        key = self.key(model, file)
+        try:
+            with pq.ParquetFile(self.store.source(key)) as opened:
+                return opened.read(columns=None if columns is None else list(columns))
+        except (FileNotFoundError, OSError, pa.ArrowException) as error:
+            # Arrow tells of damage by errors without a number; with one the disk is to blame.
+            if getattr(error, "errno", None) not in {None, ENOENT}:
+                raise
+            reason = str(error)[:200]
+            self._logger.error("log_file_damaged", path=str(self.store.place(key)), reason=reason)
+        self.store.move(key, f"{QUARANTINE}/{model}-{file.day}-{file.name}")
+        return None
 
     def write(self, model: str, table: pa.Table) -> list[LogFile]:
         """Write rows, each day's into a file of its own; no manifest names them yet.
@@ -122,47 +158,56 @@ class PredictionLog:
         return [self._write_day(model, day, part) for day, part in by_day(table)]
 
     def _write_day(self, model: str, day: date, table: pa.Table) -> LogFile:
-        folder = self.folder / model / f"{day}"
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            sync_folder(folder.parent)
         has_ids = _ID in table.column_names
         table = table.sort_by(_ID if has_ids else "at")
-        name = f"{uuid4()}.parquet"
-        draft = folder / f".{name}"
-        _write_parquet(table, draft)
-        draft.rename(folder / name)
-        sync_folder(folder)
+        name = f"{uuid4()}-{self.owner}.parquet"
+        size = self.store.write(f"{model}/{day}/{name}", lambda file: _write_parquet(table, file))
         ids = table.column(_ID) if has_ids else None
         span = pc.min_max(table.column("at"))
         return LogFile(
             name=name,
             day=day,
             rows=table.num_rows,
-            size_bytes=(folder / name).stat().st_size,
+            size_bytes=size,
             first_at=span["min"].as_py(),
             last_at=span["max"].as_py(),
             first_id=ids[0].as_py().hex() if ids is not None else None,
             last_id=ids[-1].as_py().hex() if ids is not None else None,
         )
 
-    def sweep(self, model: str, *, older_s: float) -> int:
+    def sweep(self, *, older_s: float) -> int:
         """Delete files that no manifest names: what a crash left behind; say how many.
 
         Parameters
         ----------
-        model
-            Its name.
         older_s
-            Younger files stay: another worker may be about to name them.
+            Younger files of others stay: another worker may be about to name them.
         """
-        known = {file.name for _, file in self.files(model)}
         swept = 0
-        for path in (self.folder / model).glob("*/*.parquet"):
-            if path.name not in known and clock.now_s() - path.stat().st_mtime > older_s:
-                path.unlink(missing_ok=True)
+        known: dict[str, set[str]] = {}
+        # A draft has more after its name.
+        for key in self.store.keys("*/*/*.parquet*"):
+            model = key.partition("/")[0]
+            if model not in known:
+                known[model] = self._known(model)
+            if _name_of(key) in known[model]:
+                continue
+            is_own = f"-{self.owner}.parquet" in key
+            if is_own or self.store.age_s(key) > older_s:
+                self.store.delete(key)
                 swept += 1
         return swept
+
+    def _known(self, model: str) -> set[str]:
+        """Give the names of files that are in the log, or were replaced a moment ago."""
+        known = {file.name for _, file in self.files(model)}
+        for month in self.months(model):
+            known |= {_name_of(one.path) for one in self.manifest(model, month).retired}
+        return known
+
+
+def _name_of(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def by_day(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
@@ -172,21 +217,17 @@ def by_day(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
         yield day.astimezone(UTC).date(), table.filter(pc.equal(days, pa.scalar(day, days.type)))
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a file and bring it to the disk."""
+def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    with path.open("wb") as file:
-        pq.write_table(
-            table,
-            file,
-            compression="zstd",
-            compression_level=3,
-            row_group_size=ROWS_A_GROUP,
-            write_page_index=True,
-            **_packing(table, floats),
-        )
-        file.flush()
-        os.fsync(file.fileno())
+    pq.write_table(
+        table,
+        file,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=ROWS_A_GROUP,
+        write_page_index=True,
+        **_packing(table, floats),
+    )
 
 
 def _packing(table: pa.Table, floats: list[str]) -> dict[str, Any]:

@@ -7,12 +7,11 @@ crash leaves behind is named by none, and is swept up.
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import SeptetError
-from services.durable import replace_file
+from services.history.store import Place, Store
 
 SUFFIX = ".manifest.json"
 
@@ -24,7 +23,7 @@ class _Frozen(BaseModel):
 class LogFile(_Frozen):
     """One Parquet file of the log."""
 
-    name: str = Field(pattern=r"^[0-9a-f-]+\.parquet$")
+    name: str = Field(pattern=r"^[0-9A-Za-z-]+\.parquet$")
     day: date
     rows: int = Field(ge=1)
     size_bytes: int = Field(ge=1)
@@ -65,7 +64,7 @@ class ManifestCorrupt(SeptetError):
 
     title = "The prediction log is damaged"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         super().__init__(
             f"{path} is not what the worker wrote. Put it back from a backup; the files beside it "
             "are untouched."
@@ -77,8 +76,15 @@ def month_of(day: date) -> str:
     return f"{day:%Y-%m}"
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(store: Store, key: str) -> Manifest:
     """Read a manifest; an empty one when there is none yet.
+
+    Parameters
+    ----------
+    store
+        Where the log lies.
+    key
+        Where in it the manifest stands.
 
     Raises
     ------
@@ -86,13 +92,14 @@ def read_manifest(path: Path) -> Manifest:
         It was not written by us.
     """
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(store.read(key))
     except FileNotFoundError:
         return Manifest()
     except ValidationError as error:
-        raise ManifestCorrupt(path) from error
+        raise ManifestCorrupt(store.place(key)) from error
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
+def write_manifest(store: Store, key: str, manifest: Manifest) -> None:
     """Put a manifest in the place of the one before, in one step."""
-    replace_file(path, manifest.model_dump_json().encode())
+    content = manifest.model_dump_json().encode()
+    store.write(key, lambda file: file.write(content))

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -25,12 +26,13 @@ import pyarrow as pa
 from core.logs import get_logger
 from services.durable import replace_file, sync_folder
 from services.history.decoding import OUTCOMES_OF, REFUSED, decode
+from services.history.erasure import Erasures
 from services.history.lineage import together
-from services.history.log import PredictionLog, by_day
+from services.history.log import QUARANTINE, PredictionLog, by_day
 from services.history.manifest import LogFile, Manifest, month_of
+from services.history.masking import Masking
 from services.predictions.segment import DONE, OPEN, adopt, read_segment
 
-QUARANTINE = "quarantine"
 OWNER = "owner"
 # So much is decoded at a time: a backlog of any length takes no more memory than this asks for.
 _BYTES_AT_ONCE = 64 * 2**20
@@ -66,11 +68,24 @@ class Mover:
         Folder of the segments.
     log
         Where the rows go.
+    erasures
+        What is not to come in any more, and where it is written down what is to be erased.
+    masking
+        What of a prediction is not kept; nothing keeps all.
     """
 
-    def __init__(self, spool: Path, log: PredictionLog) -> None:
+    def __init__(
+        self,
+        spool: Path,
+        log: PredictionLog,
+        *,
+        erasures: Erasures | None = None,
+        masking: Masking | None = None,
+    ) -> None:
         self._spool = spool
         self._log = log
+        self._erasures = Erasures(log) if erasures is None else erasures
+        self._masking = Masking() if masking is None else masking
         self._logger = get_logger(__name__)
         self._lock: int | None = None
 
@@ -84,7 +99,7 @@ class Mover:
         ManifestCorrupt
             The log cannot be added to.
         """
-        if not self._is_alone():
+        if not self.is_alone():
             return Moved()
         total = Moved()
         for paths in _parts(self._waiting()):
@@ -102,8 +117,8 @@ class Mover:
             os.close(self._lock)
             self._lock = None
 
-    def _is_alone(self) -> bool:
-        """Take the lock of the spool, and keep it."""
+    def is_alone(self) -> bool:
+        """Take the lock of the spool, and keep it; say whether no other worker has it."""
         if self._lock is not None:
             return True
         self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -127,15 +142,19 @@ class Mover:
         """Move some segments together."""
         tables: dict[Place, list[tuple[str, pa.Table]]] = defaultdict(list)
         damaged: set[Path] = set()
+        asked: list[dict[str, Any]] = []
         for path in paths:
             found = decode(read_segment(path))
+            asked += found.erasures
             if found.faults:
                 damaged.add(path)
                 self._logger.error("segment_damaged", path=path.name, faults=found.faults[:5])
             for model, table in found.tables():
-                for day, part in by_day(table):
+                kept = self._masking.apply(model, self._erasures.drop(table))
+                for day, part in by_day(kept):
                     tables[model, month_of(day)].append((path.stem, part))
         rows = sum(self._add(place, parts) for place, parts in tables.items())
+        self._erasures.ask(asked)
         for path in paths:
             self._dispose(path, is_damaged=path in damaged)
         sync_folder(self._spool)
@@ -168,7 +187,8 @@ class Mover:
         return (self._spool / f"{stem}{DONE}").exists()
 
     def _dispose(self, path: Path, *, is_damaged: bool) -> None:
-        if not is_damaged:
+        # A damaged one that may hold an erased entity is not kept: nobody could erase it there.
+        if not is_damaged or self._erasures.may_concern(path):
             path.unlink(missing_ok=True)
             return
         folder = self._spool / QUARANTINE

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from bentos.release import ReleaseFacts
+    from core.contract import Contract
 
 _KINDS: dict[object, str] = {
     float: "number", int: "integer", bool: "boolean", str: "text", datetime: "time",
@@ -40,13 +41,6 @@ def describe(release: ReleaseFacts) -> bytes:
         what has parts.
     """
     config, manifest = release.contract.config, release.manifest
-    keys = {config.entity, config.as_of}
-    inputs: dict[str, str] = {}
-    for shape in (release.contract.usual, *release.contract.marked):
-        for name, kind in _kinds(shape.row_type).items():
-            if name not in keys:
-                feature = config.features.get(name)
-                inputs[name] = kind if feature is None else _OF_FEATURES[feature.type]
     return orjson.dumps(
         {
             "model": release.model,
@@ -56,10 +50,23 @@ def describe(release: ReleaseFacts) -> bytes:
             "data_sha256": manifest.data.digest,
             "entity": config.entity,
             "as_of": config.as_of,
-            "inputs": inputs,
+            "inputs": inputs_of(release.contract),
             "result": _kinds(release.kind.RESULT),
         }
     )
+
+
+def inputs_of(contract: Contract) -> dict[str, str]:
+    """Give the kind of each input that a request may have, its keys left out."""
+    config = contract.config
+    keys = {config.entity, config.as_of}
+    inputs: dict[str, str] = {}
+    for shape in (contract.usual, *contract.marked):
+        for name, kind in _kinds(shape.row_type).items():
+            if name not in keys:
+                feature = config.features.get(name)
+                inputs[name] = kind if feature is None else _OF_FEATURES[feature.type]
+    return inputs
 
 
 def _kinds(kind: type[BaseModel]) -> dict[str, str]:

@@ -93,6 +93,14 @@ def test_a_wrong_config_is_named_with_its_key(home: Path) -> None:
     assert "features" in found.text
 
 
+def test_a_mask_of_a_column_that_there_is_not_is_named(home: Path) -> None:
+    path = home.parent / "configs" / "platform.yaml"
+    path.write_text("history:\n  masks: {churn: {nothing_like_it: drop}}\n")
+    found = finding("platform.yaml")
+    assert found.level == "fail"
+    assert "history.masks.churn.nothing_like_it" in found.text
+
+
 @pytest.mark.usefixtures("home")
 def test_a_port_of_somebody_else_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as listener:

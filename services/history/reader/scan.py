@@ -155,7 +155,8 @@ class Scanner:
             self._footers.move_to_end(path)
             return known
         try:
-            schema = pq.read_schema(path, filesystem=self.log.filesystem)
+            with self._opened(path) as file:
+                schema = pq.read_schema(file)
         except FileNotFoundError:
             # Put together with others since the manifest was read: the caller reads it again.
             raise
@@ -169,10 +170,16 @@ class Scanner:
             self._footers.popitem(last=False)
         return footer
 
+    def _opened(self, path: str) -> Any:
+        """Open a file of the log."""
+        filesystem = self.log.filesystem
+        return open(path, "rb") if filesystem is None else filesystem.open(path)  # noqa: PTH123 - the caller closes it
+
     def _reads(self, path: str) -> bool:
         """Say whether a file can be read to its end; one that is gone is no damage."""
         try:
-            pq.read_table(path, filesystem=self.log.filesystem)
+            with self._opened(path) as file:
+                pq.ParquetFile(file).read()
         except FileNotFoundError:
             return True
         except (OSError, pa.ArrowException):

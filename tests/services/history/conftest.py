@@ -42,12 +42,12 @@ class Pen:
         kind: Kind,
         *parts: bytes,
         latency_us: int,
-        release: tuple[str, str],
-        describe: Callable[[], bytes],
+        release: tuple[str, str] | None = None,
+        describe: Callable[[], bytes] = bytes,
         at_ns: int | None = None,
     ) -> None:
         """Write a record as the spool does."""
-        if release not in self._described:
+        if release is not None and release not in self._described:
             self._segment.append(Kind.RELEASE, self._at_ns, 0, describe(), b"", b"")
             self._described.add(release)
         at_ns = self._at_ns if at_ns is None else at_ns

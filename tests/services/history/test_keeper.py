@@ -14,8 +14,12 @@ from bentos.release import Release
 from core.platform_config import History
 from core.settings import Settings
 from services.history.keeper import build_history
+from services.history.log import PredictionLog
 from services.history.manifest import ManifestCorrupt, read_manifest
-from tests.services.history.conftest import ids_of, log_of, row, write_segment
+from services.history.mover import owner_of
+from services.history.store import FolderStore
+from tests.services.history.conftest import ids_of, log_of, row, rows_of, write_segment
+from tests.services.history.wishes import ask, erasure_of
 
 CONFIG = History(move_seconds=0.02, tidy_seconds=0.05)
 
@@ -82,7 +86,36 @@ def test_a_manifest_that_is_none_stops_the_move_and_says_so(
     [path] = (tmp_path / "predictions" / "churn").glob("*.manifest.json")
     path.write_text("{")
     with pytest.raises(ManifestCorrupt, match="from a backup"):
-        read_manifest(path)
+        read_manifest(FolderStore(path.parent), path.name)
     write_segment(tmp_path / "spool", release, [row(2)], name="a-1")
     run_until(tmp_path, lambda: True)
     assert (tmp_path / "spool" / "a-1.seg").exists()
+
+
+def test_a_second_worker_leaves_the_log_alone(tmp_path: Path, release: Release) -> None:
+    config = History(tidy_seconds=60)
+    first, second = (build_history(Settings(home=tmp_path), config) for _ in range(2))
+    for number in range(2):
+        write_segment(tmp_path / "spool", release, [row(number)], name=f"a-{number}")
+        first.step()
+    # It would put the two files together.
+    second.step()
+    assert len(log_of_owner(tmp_path).files("churn")) == 2
+    first.close()
+    second.step()
+    assert len(log_of_owner(tmp_path).files("churn")) == 1
+    second.close()
+
+
+def test_an_entity_is_erased_by_the_way(tmp_path: Path, release: Release) -> None:
+    write_segment(tmp_path / "spool", release, [row(1), row(2)], name="a-0")
+    identity = ask(tmp_path / "spool", "c1")
+    log = log_of_owner(tmp_path)
+    place = tmp_path / "predictions" / "_erasures" / f"{identity}.json"
+    run_until(tmp_path, lambda: place.exists() and erasure_of(log, identity).state == "rewritten")
+    assert [one["entity"] for one in rows_of(log)] == ["c2"]
+
+
+def log_of_owner(home: Path) -> PredictionLog:
+    """Give the log as the keeper of a home writes it."""
+    return PredictionLog(home / "predictions", owner=owner_of(home / "spool"))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +31,7 @@ from tests.services.history.conftest import (
     table_of,
     write_segment,
 )
+from tests.services.history.killing import counted, killed_at
 
 
 class TestWhatIsMoved:
@@ -96,7 +94,7 @@ class TestWhatIsMoved:
         days = [f"{file.day}" for _, file in log.files("churn")]
         assert days == ["2026-03-31", "2026-04-01", "2026-04-02"]
         assert log.months("churn") == ["2026-03", "2026-04"]
-        assert all(path.parent.name == f"{file.day}" for path, file in log.files("churn"))
+        assert all(Path(path).parent.name == f"{file.day}" for path, file in log.files("churn"))
 
     def test_versions_with_other_features_are_read_together(self, tmp_path: Path) -> None:
         old = release_of(tmp_path / "old")
@@ -124,7 +122,7 @@ class TestWhatIsMoved:
         spool = tmp_path / "spool"
         child = os.fork()
         if not child:
-            with _counted(1):
+            with counted(1):
                 # It makes the folder, and dies as it brings the segment to the disk.
                 write_segment(spool, release, [row(1)], name="gone-0")
         os.waitpid(child, 0)
@@ -219,40 +217,6 @@ def tidy(home: Path) -> Any:
     return keeper.step()
 
 
-@contextmanager
-def _counted(number: int) -> Iterator[None]:
-    """Kill this process at its n-th call that changes the disk."""
-    left = number
-    names = ("rename", "replace", "unlink", "fsync", "mkdir")
-    originals = {name: getattr(os, name) for name in names}
-
-    def wrapped(name: str) -> Callable[..., Any]:
-        def call(*given: Any, **options: Any) -> Any:
-            nonlocal left
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-            return originals[name](*given, **options)
-
-        return call
-
-    for name in names:
-        setattr(os, name, wrapped(name))
-    yield
-
-
-def killed_at(number: int, act: Callable[[], Any]) -> bool:
-    """Act in another process that is killed at its n-th call; say whether it was."""
-    child = os.fork()
-    if not child:
-        with _counted(number):
-            act()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 class TestDamage:
     def test_what_can_be_read_is_moved_and_the_rest_is_put_aside(
         self, tmp_path: Path, release: Release
@@ -276,7 +240,8 @@ class TestDamage:
             write_segment(tmp_path / "spool", release, [row(number)], name=f"a-{number}")
             move(tmp_path)
         (bad, _), *good = log_of(tmp_path).files("churn")
-        bad.write_bytes(bad.read_bytes()[:-40])
+        damaged = Path(bad)
+        damaged.write_bytes(damaged.read_bytes()[:-40])
         kept = Housekeeper(log_of(tmp_path), keep_days=None).step()
         assert (kept.damaged, kept.compacted) == (1, 2)
         assert len(rows_of(log_of(tmp_path))) == 2 == len(good)
@@ -323,7 +288,7 @@ class TestHousekeeping:
         for number in range(2):
             write_segment(tmp_path / "spool", release, [row(number)], name=f"a-{number}")
             move(tmp_path)
-        old = [path for path, _ in log_of(tmp_path).files("churn")]
+        old = [Path(path) for path, _ in log_of(tmp_path).files("churn")]
         keeper = Housekeeper(log_of(tmp_path), keep_days=None)
         keeper.step()
         assert all(path.exists() for path in old)

@@ -72,8 +72,8 @@ def test_it_stands_in_the_log_on_its_day(platform: Platform, client: Client, kin
     assert {one["at"] for one in found} == {AT}
     assert {one["source"] for one in found} == {"backfill"}
     assert {one["caller"] for one in found} == {platform.key.split("_")[2]}
-    [(path, file)] = log_of(platform.home).files("churn")
-    assert path.parent.name == "2026-03-01"
+    [(_, file)] = log_of(platform.home).files("churn")
+    assert f"{file.day}" == "2026-03-01"
     assert (file.first_at, file.last_at) == (AT, AT)
 
 
@@ -97,9 +97,9 @@ def test_days_of_one_segment_come_apart(platform: Platform, client: Client) -> N
     for at, ids in zip(times, asked, strict=True):
         assert [days[one] for one in ids] == [f"{at:%F}"] * 3
     assert days[ids_of(now)[0]] == f"{clock.now():%F}"
-    for path, file in log_of(platform.home).files("churn"):
+    for _, file in log_of(platform.home).files("churn"):
         assert file.first_id is not None
-        assert f"{time_of(file.first_id):%F}" == path.parent.name
+        assert f"{time_of(file.first_id):%F}" == f"{file.day}"
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,8 @@ def test_ten_thousand_predictions_of_three_versions_are_answered_again_byte_for_
 ) -> None:
     sent: dict[str, bytes] = {}
     for version, count in (("1", 3000), ("2", 3500), ("3", COUNT - 6500)):
-        for one in house.answer(version, count, seed=int(version)):
-            sent[orjson.loads(one)["prediction_id"]] = one
+        for content in house.answer(version, count, seed=int(version)):
+            sent[orjson.loads(content)["prediction_id"]] = content
         move(house.home)
     found, releases = house.everything()
     assert len(found) == len(sent) == COUNT

@@ -1,0 +1,303 @@
+"""Carries erasures out: rewrites the files that hold an entity, and proves that none is left.
+
+First what happened after the entity's predictions, then the predictions, which alone tell what that
+was. Of each month the new files are written, then in the erasure's own file what is about to come
+in whose place, then the manifest. Whatever the moment of a crash, the manifest says what was done.
+
+What was replaced is deleted a minute later, as always, so that no reader fails; only then is an
+erasure done, after all was read again.
+
+Failure policy: a file that cannot be read leaves the log, and is deleted: nobody can say that the
+entity is not in it. So are files in quarantine of a time that the erasure is about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core import clock
+from core.logs import get_logger
+from services.history.decoding import OUTCOMES_OF, REFUSED
+from services.history.erasure import (
+    Erasure,
+    Erasures,
+    Proved,
+    Rewritten,
+    Wanted,
+    may_hold,
+    microseconds,
+)
+from services.history.housekeeping import LEFT_BEHIND_SECONDS
+from services.history.log import QUARANTINE, PredictionLog, utc_day
+from services.history.manifest import LogFile, Manifest, Retired
+
+_TOLD = ("entity", "at", "outcome_of")
+_DAY = re.compile(r"-(\d{4}-\d{2}-\d{2})-")
+# By erasure: predictions of the entity.
+Ids = Mapping[str, Collection[bytes]]
+
+
+@dataclass(frozen=True)
+class _Renewal:
+    """A file of the log, what comes in its place, and how many rows each erasure takes."""
+
+    old: LogFile
+    new: LogFile | None
+    rows: Mapping[str, int]
+
+
+class Eraser:
+    """Erases in the files of one owner; nothing else may change them meanwhile.
+
+    Parameters
+    ----------
+    log
+        The log.
+    erasures
+        What was asked.
+    spool
+        Folder of the segments, whose quarantine is looked through as well.
+    """
+
+    def __init__(self, log: PredictionLog, erasures: Erasures, *, spool: Path) -> None:
+        self._log = log
+        self._erasures = erasures
+        self._spool = spool
+        self._logger = get_logger(__name__)
+
+    def step(self) -> int:
+        """Rewrite the files of all that was asked; say how many erasures these were.
+
+        Raises
+        ------
+        OSError
+            The disk failed, or is full: it goes on where it was.
+        """
+        asked = self._erasures.of_state("asked")
+        for erasure in asked:
+            if erasure.files:
+                self._erasures.keep(erasure.model_copy(update={"files": self._done(erasure)}))
+        if not asked:
+            return 0
+        places = set(self._log.models()) - {REFUSED}
+        for model in sorted({place.removesuffix(OUTCOMES_OF) for place in places}):
+            outcomes = model + OUTCOMES_OF
+            if outcomes in places:
+                self._rewrite(outcomes, self._ids(model))
+            self._rewrite(model, {})
+        for erasure in self._erasures.of_state("asked"):
+            changes = {"state": "rewritten", "rewritten_at": clock.now()}
+            self._erasures.keep(erasure.model_copy(update=changes))
+        return len(asked)
+
+    def finish(self) -> int:
+        """Prove what was rewritten, once the files before are deleted; say how many are done."""
+        self._erasures.look()
+        due = [one for one in self._erasures.of_state("rewritten") if self._is_clear(one)]
+        if not due:
+            return 0
+        # What a crash left behind may hold the entity too, and no manifest names it.
+        self._log.sweep(older_s=LEFT_BEHIND_SECONDS)
+        due = [self._without_unreadable(erasure) for erasure in due]
+        remaining = self._remaining(due)
+        for erasure in due:
+            self._erasures.keep(_proved(erasure, remaining[erasure.id]))
+        left = [one for one in due if any(remaining[one.id].values())]
+        for erasure in left:
+            self._logger.error("erasure_begun_again", id=erasure.id)
+        return len(due) - len(left)
+
+    def _done(self, erasure: Erasure) -> tuple[Rewritten, ...]:
+        """Give what was planned and came to be: the manifest names the file before no more."""
+        return tuple(
+            one
+            for one in erasure.files
+            if one.before
+            not in {file.name for file in self._log.manifest(one.place, one.month).files}
+        )
+
+    def _ids(self, model: str) -> dict[str, set[bytes]]:
+        """Give the predictions of the entities, whoever wrote them into the log."""
+        asked = self._erasures.of_state("asked")
+        found: dict[str, set[bytes]] = {one.id: set() for one in asked}
+        wanted = self._wanted(asked)
+        for _, file in self._log.files(model):
+            table = self._read(model, file, wanted)
+            if table is None or wanted.rows(table) is None:
+                continue
+            table = self._log.read(model, file, columns=("prediction_id", *_TOLD))
+            if table is None:
+                continue
+            for one in asked:
+                rows = self._wanted([one]).rows(table)
+                if rows is not None:
+                    found[one.id] |= set(table.filter(rows).column("prediction_id").to_pylist())
+        return found
+
+    def _rewrite(self, place: str, ids: Ids) -> None:
+        for month in self._log.months(place):
+            manifest = self._log.manifest(place, month)
+            found = [self._renewal(place, file, ids) for file in manifest.files]
+            renewals = [one for one in found if one is not None]
+            if not renewals:
+                continue
+            for erasure in self._erasures.of_state("asked"):
+                planned = [
+                    self._planned(place, month, one, one.rows[erasure.id])
+                    for one in renewals
+                    if one.rows.get(erasure.id)
+                ]
+                if planned:
+                    files = (*erasure.files, *planned)
+                    self._erasures.keep(erasure.model_copy(update={"files": files}))
+            self._log.commit(place, month, _renewed(manifest, renewals))
+
+    def _renewal(self, place: str, file: LogFile, ids: Ids) -> _Renewal | None:
+        """Write what of a file is not to be erased; nothing when all of it may stay."""
+        asked = self._erasures.of_state("asked")
+        wanted = self._wanted(asked)
+        every_id = {one for some in ids.values() for one in some}
+        if not every_id and microseconds(file.first_at) > wanted.latest_us:
+            return None
+        table = self._log.read(place, file, columns=_TOLD)
+        rows = None if table is None else wanted.rows(table, every_id)
+        if table is not None and rows is None:
+            return None
+        whole = None if table is None else self._log.read(place, file)
+        if whole is None:
+            # It cannot be read: it leaves the log, and is deleted in the end.
+            return _Renewal(file, None, {})
+        left = whole.filter(pc.invert(rows))
+        new = self._log.write(place, left)[0] if left.num_rows else None
+        return _Renewal(file, new, self._counted(table, ids))
+
+    def _counted(self, table: pa.Table, ids: Ids) -> dict[str, int]:
+        """Count the rows of each erasure; one that two want counts for the first."""
+        found: dict[str, int] = {}
+        for one in self._erasures.of_state("asked"):
+            rows = self._wanted([one]).rows(table, ids.get(one.id, ()))
+            if rows is not None:
+                found[one.id] = pc.sum(rows).as_py()
+                table = table.filter(pc.invert(rows))
+        return found
+
+    def _planned(self, place: str, month: str, renewal: _Renewal, rows: int) -> Rewritten:
+        old, new = renewal.old, renewal.new
+        return Rewritten(
+            place=place,
+            month=month,
+            day=old.day,
+            before=old.name,
+            before_sha256=self._sha256(place, old),
+            erased_rows=rows,
+            after=None if new is None else new.name,
+            after_sha256=None if new is None else self._sha256(place, new),
+        )
+
+    def _sha256(self, place: str, file: LogFile) -> str:
+        return sha256(self._log.store.read(self._log.key(place, file))).hexdigest()
+
+    def _is_clear(self, erasure: Erasure) -> bool:
+        """Say whether nothing is left that was replaced up to when its files were rewritten."""
+        return not any(
+            erasure.rewritten_at is None or one.at <= erasure.rewritten_at
+            for place in self._log.models()
+            for month in self._log.months(place)
+            for one in self._log.manifest(place, month).retired
+        )
+
+    def _without_unreadable(self, erasure: Erasure) -> Erasure:
+        """Delete the files in quarantine that may hold the entity."""
+        day = utc_day(erasure.asked_at)
+        keys = [
+            key for key in self._log.store.keys(f"{QUARANTINE}/*") if _may_be_of(key, until=day)
+        ]
+        segments = [
+            path
+            for path in sorted((self._spool / QUARANTINE).glob("*"))
+            if may_hold(path, erasure.asked_us)
+        ]
+        if not keys and not segments:
+            return erasure
+        names = {*erasure.deleted, *keys, *(f"spool/{QUARANTINE}/{one.name}" for one in segments)}
+        erasure = erasure.model_copy(update={"deleted": tuple(sorted(names))})
+        # Told before it is done: a crash between the two must not leave it untold.
+        self._erasures.keep(erasure)
+        for key in keys:
+            self._log.store.delete(key)
+        for path in segments:
+            path.unlink(missing_ok=True)
+        return erasure
+
+    def _remaining(self, due: Sequence[Erasure]) -> dict[str, dict[str, int]]:
+        """Read all files of this owner again: by erasure and place, the rows that are left."""
+        places = sorted(set(self._log.models()) - {REFUSED})
+        found = {one.id: dict.fromkeys(places, 0) for one in due}
+        wanted = self._wanted(due)
+        for place in places:
+            for month in self._log.months(place):
+                for file in self._log.manifest(place, month).files:
+                    table = self._read(place, file, wanted)
+                    if table is None or wanted.rows(table) is None:
+                        continue
+                    for one in due:
+                        rows = self._wanted([one]).rows(table)
+                        found[one.id][place] += 0 if rows is None else pc.sum(rows).as_py()
+        return found
+
+    def _read(self, place: str, file: LogFile, wanted: Wanted) -> pa.Table | None:
+        """Read of whom a file is, where it may hold what is wanted."""
+        if microseconds(file.first_at) > wanted.latest_us:
+            return None
+        return self._log.read(place, file, columns=_TOLD)
+
+    def _wanted(self, erasures: Sequence[Erasure]) -> Wanted:
+        return Wanted(erasures, self._erasures.conceal)
+
+
+def _renewed(manifest: Manifest, renewals: Sequence[_Renewal]) -> Manifest:
+    old = {one.old for one in renewals}
+    now = clock.now()
+    return Manifest(
+        files=(
+            *(file for file in manifest.files if file not in old),
+            *(one.new for one in renewals if one.new is not None),
+        ),
+        moved=manifest.moved,
+        retired=(
+            *manifest.retired,
+            *(Retired(path=f"{file.day}/{file.name}", at=now) for file in old),
+        ),
+    )
+
+
+def _proved(erasure: Erasure, remaining: Mapping[str, int]) -> Erasure:
+    """Write the proof; where rows were found again, it begins anew."""
+    if any(remaining.values()):
+        return erasure.model_copy(update={"state": "asked"})
+    places = {
+        place: Proved(
+            rewritten_files=sum(one.place == place for one in erasure.files),
+            erased_rows=sum(one.erased_rows for one in erasure.files if one.place == place),
+            remaining_rows=rows,
+        )
+        for place, rows in remaining.items()
+    }
+    changes = {"state": "done", "done_at": clock.now(), "places": places}
+    return erasure.model_copy(update=changes)
+
+
+def _may_be_of(key: str, *, until: date) -> bool:
+    """Say whether a file in quarantine may hold rows of a day or of one before it."""
+    if key.startswith(f"{QUARANTINE}/{REFUSED}-"):
+        return False
+    found = _DAY.search(key)
+    return found is None or date.fromisoformat(found[1]) <= until
