@@ -249,6 +249,8 @@ class TestWhatIsRefused:
             (id_at(round((clock.now().timestamp() + 3600) * 1000)), "time is ahead"),
             (7, "prediction_id: is the number 7"),
         ],
+        # Not by the ids: each process of a run makes others.
+        ids=["random", "hex", "braces", "sql", "last", "ahead", "number"],
     )
     def test_an_id_that_was_forged_is_refused(
         self, office: Office, named: object, said: str
