@@ -19,8 +19,8 @@ from tests.tiny import CONTENT, Shelf
 pytestmark = pytest.mark.usefixtures("home")
 
 WORDS = (
-    "up", "train", "models", "predict", "template", "sample", "doctor", "audit", "migrate", "keys",
-    "keys create", "keys list", "keys rotate", "keys revoke",
+    "up", "train", "models", "predict", "template", "sample", "demo", "doctor", "audit", "migrate",
+    "keys", "keys create", "keys list", "keys rotate", "keys revoke",
 )  # fmt: skip
 
 
