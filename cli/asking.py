@@ -17,6 +17,7 @@ from core.refusals import FieldsInvalid
 from core.settings import Settings
 
 KEY_VARIABLE = "SEPTET_KEY"
+Query = Mapping[str, str | list[str]]
 _SECONDS = 60.0
 _LATER = frozenset({429, 503})
 _SUCCESS = range(200, 300)
@@ -107,7 +108,7 @@ class Asker:
         """Where the platform is, without what might be secret."""
         return f"{self._place.scheme}://{self._place.netloc}{self._place.path}"
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def get(self, path: str, query: Query | None = None) -> Any:
         """Read; give what the answer's JSON says.
 
         Parameters
@@ -124,7 +125,47 @@ class Asker:
         PlatformRefused
             It answers with a problem.
         """
-        return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
+        return self._ask("GET", _target(path, query), None)
+
+    def download(self, path: str, query: Query | None = None) -> bytes:
+        """Read; give the answer as it is, such as a picture.
+
+        Parameters
+        ----------
+        path
+            Of the route.
+        query
+            Its parameters.
+
+        Raises
+        ------
+        PlatformDown
+            Nobody answers.
+        PlatformRefused
+            It answers with a problem.
+        """
+        response, content = self._exchange("GET", _target(path, query), None)
+        if response.status in _SUCCESS:
+            return content
+        said = _read_json(content)
+        raise PlatformRefused(response.status, said if isinstance(said, dict) else {})
+
+    def delete(self, path: str) -> Any:
+        """Delete; give what the answer's JSON says.
+
+        Parameters
+        ----------
+        path
+            Of the route.
+
+        Raises
+        ------
+        PlatformDown
+            Nobody answers.
+        PlatformRefused
+            It answers with a problem.
+        """
+        return self._ask("DELETE", path, None)
 
     def post(self, path: str, content: object) -> Any:
         """Send JSON; give what the answer's JSON says.
@@ -173,6 +214,10 @@ class Asker:
             raise PlatformDown(self.address, reason[:_SHOWN]) from error
         finally:
             connection.close()
+
+
+def _target(path: str, query: Query | None) -> str:
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
 
 
 def read_key(file: Path | None) -> str:

@@ -61,11 +61,13 @@ def demo(
     configs = _playing(settings)
     address = url or base_of(settings)
     # Before a key is made: without a platform there is nothing to open.
-    Poster(address).get("/livez")
+    with Poster(address) as poster:
+        poster.get("/livez")
     key = _key(settings, key_file, is_elsewhere=url is not None)
     began = clock.now()
-    player = Player(Poster(address, key), list(configs))
-    _play(player, configs, settings=settings, span=span, seed=seed)
+    with Poster(address, key) as poster:
+        player = Player(poster, list(configs))
+        _play(player, configs, settings=settings, span=span, seed=seed)
     err().print(f"[dim]Played in {(clock.now() - began).total_seconds():.0f} s.[/dim]")
     out().print(_table(player.tallies))
     for line in _addresses(address, span):

@@ -11,6 +11,7 @@ from cli.audit import audit
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.exits import Exit
+from cli.history import backtest, history, replay
 from cli.keys import keys
 from cli.migrate import migrate
 from cli.models import models
@@ -77,10 +78,24 @@ def options(
     configure_logs("DEBUG" if debug else "CRITICAL")
 
 
-for word in (up, train, models, predict, template, sample, demo, audit, migrate, doctor):
+for word in (
+    up,
+    train,
+    models,
+    predict,
+    template,
+    sample,
+    demo,
+    replay,
+    backtest,
+    audit,
+    migrate,
+    doctor,
+):
     app.command()(word)
 app.add_typer(keys, name="keys")
 app.add_typer(outcomes, name="outcomes")
+app.add_typer(history, name="history")
 
 
 def _show(error: Exception) -> Exit:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from core.errors import FieldProblem, SeptetError
@@ -115,8 +115,10 @@ class Poster:
         """
         return self._ask("POST", path, body, headers or {})
 
-    def close(self) -> None:
-        """Close the connection."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:

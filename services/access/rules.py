@@ -69,6 +69,8 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("GET", "/api/history/compare"): _READ,
         ("GET", "/api/history/features/{feature}"): _READ,
         ("GET", "/api/history/entities/{entity:path}"): _READ,
+        ("DELETE", "/api/history/entities/{entity:path}"): _ADMIN,
+        ("GET", "/api/history/erasures/{erasure_id}"): _ADMIN,
         ("GET", "/"): _READ,
         ("GET", "/docs"): _READ,
         ("GET", "/docs/start.js"): _READ,

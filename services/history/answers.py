@@ -171,3 +171,14 @@ class BacktestPage(_Page):
     now_error: float | None = Field(description="The same of what is answered now.")
     series: Series | None = Field(description="By day; null until it is done.")
     reason: str | None = Field(description="Why it failed.")
+
+
+class ErasurePage(_Page):
+    """An entity that is to be erased, and the proof that it was."""
+
+    erasure_id: str = Field(description="Its id.")
+    state: Literal["asked", "running", "done"] = Field(description="How far it is.")
+    proofs: list[dict[str, Any]] = Field(
+        description="What each worker rewrote: files with their SHA-256 before and after, rows that "
+        "were erased and those that remain, the entity as its SHA-256."
+    )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from bentos.border import BODY
+from bentos.border import BODY, REQUEST_ID
 from bentos.catalog import CATALOG
 from bentos.strict_json import read_json
+from core.contract import TEXT_LENGTH
 from core.denials import ModelOutOfScope
 from core.errors import ModelUnknown
 from core.history_faults import (
     BacktestUnknown,
+    ErasureUnknown,
     ExportTooLarge,
     HistoryDown,
     HistoryTooLarge,
@@ -21,11 +24,14 @@ from core.history_faults import (
     ReleaseGone,
     ReplayImpossible,
 )
+from core.overload import SpoolFull
 from core.refusals import FieldsInvalid, QueryInvalid
-from services.access.caller import CALLER, Caller, Role
+from services.access.audit import Actor, Entry
+from services.access.caller import ADDRESS, CALLER, Caller, Role
 from services.fields import Kind, read_fields
 from services.history.answers import (
     BacktestPage,
+    ErasurePage,
     PredictionsPage,
     Receipt,
     ReplayPage,
@@ -88,6 +94,7 @@ def history_router(runtime: Runtime) -> APIRouter:
     _add_rows(router, runtime)
     _add_series(router, runtime)
     _add_backtests(router, runtime)
+    _add_erasures(router, runtime)
     return router
 
 
@@ -221,6 +228,43 @@ def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
         """Tell how far a backtest is, and what it found."""
         question = ReplayQuestion()
         return await _ask(runtime, request, "backtest-read", question, subject=backtest_id)
+
+
+def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
+    """Add the routes by which an entity is erased."""
+
+    @router.delete(
+        "/entities/{entity:path}",
+        summary="Erase an entity",
+        status_code=202,
+        response_model=ErasurePage,
+        responses=route_errors(SpoolFull, QueryInvalid),
+    )
+    async def erase(request: Request, entity: str) -> ErasurePage:
+        """Erase all that was predicted of an entity until now, of every model; for good."""
+        if not 0 < len(entity) <= TEXT_LENGTH:
+            fault = f"has {len(entity)} characters"
+            raise QueryInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
+        caller: Caller = request.scope[CALLER]
+        erasure_id = uuid4().hex
+        kept = runtime.journal.erasure(caller, {"id": erasure_id, "entity": entity})
+        if kept is not None:
+            await kept
+        scope = request.scope
+        actor = Actor.of(caller, address=scope.get(ADDRESS), request_id=scope.get(REQUEST_ID))
+        # Not whom: the audit can forget nothing.
+        runtime.audit.record(Entry(actor, "entity.erased", f"erasure {erasure_id}"))
+        return ErasurePage(erasure_id=erasure_id, state="asked", proofs=[])
+
+    @router.get(
+        "/erasures/{erasure_id}",
+        summary="The proof of an erasure",
+        response_model=ErasurePage,
+        responses=route_errors(ErasureUnknown, HistoryDown),
+    )
+    async def erasure(request: Request, erasure_id: str) -> Response:
+        """Tell how far an erasure is, and prove that it is done."""
+        return await _ask(runtime, request, "erasure", ReplayQuestion(), subject=erasure_id)
 
 
 def _read(runtime: Runtime, request: Request, kind: type[Kind]) -> Kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -102,8 +102,9 @@ class Predicted:
         facts["at"].append(told.at_us)
         facts["version"].append(answer["version"])
         facts["entity"].append(answer["entity"])
-        facts["as_of"].append(answer["as_of"])
-        facts["as_of_offset_minutes"].append(_offset(answer["as_of"]))
+        as_of = _calendar(answer["as_of"])
+        facts["as_of"].append(as_of)
+        facts["as_of_offset_minutes"].append(_offset(as_of))
         facts["caller"].append(told.caller)
         facts["source"].append(told.source)
         facts["latency_us"].append(told.latency_us)
@@ -298,6 +299,14 @@ def _facts_column(field: pa.Field, values: list[Any]) -> pa.Array:
     if field.name == "as_of":
         return pa.array(values, _TEXT).cast(TIME)
     return pa.array(values, field.type)
+
+
+def _calendar(as_of: str | None) -> str | None:
+    """Give a time that UTC has a year of; nothing for 0001-01-01T00:00:00+14:00 and its like."""
+    try:
+        return as_of if as_of is None or datetime.fromisoformat(as_of).astimezone(UTC) else None
+    except OverflowError:
+        return None
 
 
 def _offset(as_of: str | None) -> int | None:

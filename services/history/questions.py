@@ -10,14 +10,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from core import clock
 from core.config import Name
+from core.contract import TEXT_LENGTH
 from core.task import Time
 
 PAGE_ROWS = 1000
 EXPORT_ROWS = 100_000
 USUAL_DAYS = 30
-Text = Annotated[str, Field(min_length=1, max_length=256)]
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_LENGTH)]
 # `region:north`, `result.risk_band:high`.
-Match = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,90}:.{1,256}$", max_length=360)]
+Match = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,90}:.{1,512}$", max_length=620)]
 Picture = Literal["json", "png", "svg"]
 UUID_VERSION = 7
 
@@ -139,7 +140,7 @@ class CompareQuestion(Filters):
     versus: Text = Field(
         description="What differs on the other side: `version:2`, `region:south`, or "
         "`period:<since>/<until>`. Everything else is as asked for.",
-        max_length=360,
+        max_length=620,
     )
     format: Picture = Field(default="json", description="Data, or a picture.")
 

@@ -19,8 +19,11 @@ from tests.tiny import CONTENT, Shelf
 pytestmark = pytest.mark.usefixtures("home")
 
 WORDS = (
-    "up", "train", "models", "predict", "template", "sample", "doctor", "audit", "migrate", "keys",
-    "keys create", "keys list", "keys rotate", "keys revoke", "outcomes", "outcomes load",
+    "up", "train", "models", "predict", "template", "sample", "demo", "doctor", "audit", "migrate",
+    "replay", "backtest", "keys", "keys create", "keys list", "keys rotate", "keys revoke",
+    "outcomes", "outcomes load", "history", "history predictions", "history receipt",
+    "history trends", "history compare", "history feature", "history entity", "history outcomes",
+    "history erase", "history erasure",
 )  # fmt: skip
 
 

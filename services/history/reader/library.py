@@ -32,6 +32,7 @@ from services.history.reader.entity import Entities
 from services.history.reader.export import MEDIA_TYPES, write_table
 from services.history.reader.feature import Features
 from services.history.reader.page import Pages
+from services.history.reader.proof import read_erasure
 from services.history.reader.receipt import Receipts
 from services.history.reader.replay import Replays
 from services.history.reader.told import Outcomes
@@ -106,6 +107,7 @@ class Library:
         secret: bytes,
     ) -> None:
         self._models = tuple(models)
+        self._log = log
         self._kind_of = kind_of
         self.database = Database(log)
         self.pages = Pages(self.database, Sealer(secret))
@@ -163,6 +165,10 @@ class Library:
         found = self.entities.read(question, asking.subject, asking.models)
         return _series(found, question.format)
 
+    def erasure(self, _question: BaseModel, asking: Asking) -> Answer:
+        """Tell what became of an erasure."""
+        return page_answer(read_erasure(self._log, asking.subject))
+
     def told(self, question: OutcomesQuestion, _: Asking) -> Answer:
         """Give outcomes, and to how many predictions they belong."""
         return page_answer(self.outcomes.read(question, self._kind(question.model)))
@@ -194,5 +200,6 @@ def questions_of(
         "compare": (CompareQuestion, library.compare),
         "feature": (FeatureQuestion, library.feature),
         "entity": (EntityQuestion, library.entity),
+        "erasure": (ReplayQuestion, library.erasure),
         "outcomes": (OutcomesQuestion, library.told),
     }
