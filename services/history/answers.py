@@ -179,6 +179,6 @@ class ErasurePage(_Page):
     erasure_id: str = Field(description="Its id.")
     state: Literal["asked", "running", "done"] = Field(description="How far it is.")
     proofs: list[dict[str, Any]] = Field(
-        description="What each worker rewrote: files with their SHA-256 before and after, rows that "
-        "were erased and those that remain, the entity as its SHA-256."
+        description="What each worker rewrote: files with their SHA-256 before and after, rows "
+        "that were erased and those that remain, the entity as its SHA-256."
     )

@@ -303,10 +303,12 @@ def _facts_column(field: pa.Field, values: list[Any]) -> pa.Array:
 
 def _calendar(as_of: str | None) -> str | None:
     """Give a time that UTC has a year of; nothing for 0001-01-01T00:00:00+14:00 and its like."""
-    try:
-        return as_of if as_of is None or datetime.fromisoformat(as_of).astimezone(UTC) else None
-    except OverflowError:
-        return None
+    if as_of is not None:
+        try:
+            datetime.fromisoformat(as_of).astimezone(UTC)
+        except OverflowError:
+            return None
+    return as_of
 
 
 def _offset(as_of: str | None) -> int | None:
