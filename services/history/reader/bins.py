@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 NULL, BELOW, ABOVE, UNSEEN = "null", "below training", "above training", "not in training"
@@ -13,6 +14,8 @@ OTHERS = "other levels"
 _LEAST_SHARE = 1e-4
 # Every second edge: ten groups, as is usual.
 _EVERY = 2
+# So few steps below a number that comes often are not told apart from it: edges say too little.
+_NEAR = 2
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,29 @@ def marks_of(profile: Mapping[str, Any]) -> list[Mark]:
     edges = [float(edge) for edge in profile.get("edges", ())]
     if not edges:
         return []
-    last = len(edges) - 1
-    cuts = sorted({*edges[::_EVERY], edges[-1]})
-    marks = []
-    for cut in cuts:
-        first_at, last_at = edges.index(cut), last - edges[::-1].index(cut)
-        is_often = last_at > first_at
-        # Where such a number begins and ends among the ranks is known to half a group.
-        under = max(0.0, first_at - is_often / 2) if first_at else 0.0
-        upto = last if last_at == last else last_at + is_often / 2
-        if is_often or cut != edges[-1]:
-            marks.append(Mark(cut, is_within=False, share=under / max(last, 1)))
+    steps = max(len(edges) - 1, 1)
+    marks: list[Mark] = []
+    for cut in sorted({*edges[::_EVERY], edges[-1]}):
+        first, last = edges.index(cut), len(edges) - 1 - edges[::-1].index(cut)
+        is_often, is_end = last > first, cut in {edges[0], edges[-1]}
+        if not is_often and not is_end and _lies_between(edges, first):
+            continue
+        # Where such a number begins and ends among the ranks is known to half a step.
+        under = (first - is_often / 2) / steps if first else 0.0
+        upto = (last + is_often / 2) / steps if last < steps else 1.0
+        near = _NEAR if is_often else int(bool(marks) and marks[-1].is_within)
+        is_apart = not marks or under - marks[-1].share > near / steps
+        if is_apart and (is_often or cut != edges[-1]):
+            marks.append(Mark(cut, is_within=False, share=under))
         if is_often or cut == edges[-1]:
-            marks.append(Mark(cut, is_within=True, share=upto / max(last, 1)))
+            marks.append(Mark(cut, is_within=True, share=upto))
     return marks
+
+
+def _lies_between(edges: Sequence[float], place: int) -> bool:
+    """Say whether an edge is no value, but lies between two that come often."""
+    near = edges[max(place - 2, 0) : place], edges[place + 1 : place + 3]
+    return all(len(side) > 1 and side[0] == side[1] for side in near)
 
 
 def names_of(marks: Sequence[Mark]) -> list[str]:
@@ -72,16 +84,22 @@ def names_of(marks: Sequence[Mark]) -> list[str]:
         return [UNSEEN]
     texts = _texts([mark.value for mark in marks])
     between = [
-        texts[i] if marks[i].value == marks[i + 1].value else f"{texts[i]} to {texts[i + 1]}"
+        texts[i + 1] if _is_one(*marks[i : i + 2]) else f"{texts[i]} to {texts[i + 1]}"
         for i in range(len(marks) - 1)
     ]
     return [BELOW, *between, ABOVE]
 
 
+def _is_one(a: Mark, b: Mark) -> bool:
+    """Say whether between two marks there is one number, as far as one can know."""
+    is_next = a.is_within and b.is_within and b.value - a.value == 1 and a.value == int(a.value)
+    return a.value == b.value or is_next
+
+
 def shares_of(marks: Sequence[Mark], nulls: float) -> list[float]:
     """Give training's share of each group of numbers, and of nulls."""
     upto = [0.0, *(mark.share for mark in marks), 1.0]
-    parts = [b - a for a, b in zip(upto, upto[1:], strict=False)] if marks else [0.0]
+    parts = [b - a for a, b in pairwise(upto)] if marks else [0.0]
     return [*(part * (1 - nulls) for part in parts), nulls]
 
 

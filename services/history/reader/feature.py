@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from bentos.predictor import Predictor
-from core.errors import nearest
+from core.errors import meant
 from core.refusals import QueryInvalid
 from services.history.answers import Chart, Series, SeriesColumn
 from services.history.questions import FeatureQuestion
@@ -39,6 +40,9 @@ _MIDDLE: tuple[tuple[str, Any, str | None], ...] = tuple(
 _NOTE = (
     "psi (population stability index): under 0.1 no shift, over 0.25 a large one (Siddiqi 2006); "
     "psi_by_chance is what so few predictions give when nothing has changed."
+)
+_UNNOTED = (
+    "How the input was distributed in training is not noted: the first step stands for training."
 )
 _SMALL, _LARGE = 0.1, 0.25
 
@@ -146,13 +150,14 @@ class Features:
         is_number = column.kind in _NUMBERS
         if profile is None:
             profile = query.first_profile()
-            notes += (
-                "How the input was distributed in training is not noted: the first step stands for "
-                "training.",
-            )
+            notes += (_UNNOTED,)
         held = query.numbers(profile) if is_number else query.levels(profile)
         held = replace(held, notes=notes if held.parts else ("No predictions in this time.",))
         return _series(question, column.name, held, scan, is_number=is_number)
+
+
+def no_profile(_model: str, _feature: str) -> None:
+    """Know nothing of training."""
 
 
 class _Query:
@@ -188,8 +193,8 @@ class _Query:
         )
         parts = []
         for row in rows:
-            upto = [0, *row["upto"], row["known"]]
-            volumes = [b - a for a, b in zip(upto, upto[1:], strict=False)]
+            upto = [0, *(int(count or 0) for count in row["upto"]), row["known"]]
+            volumes = [b - a for a, b in pairwise(upto)]
             middle = tuple(row["middle"] or [None] * len(_QUANTILES))
             nulls = row["volume"] - row["known"]
             parts.append(_Part(_utc(row["step"]), [*volumes, nulls], middle))
@@ -275,8 +280,10 @@ def _input(scan: Scan, feature: str) -> Column:
     if kind in _KINDS:
         return Column(name, quoted(INPUT + name), kind)
     known = sorted(one for one, of in kinds.items() if of in _KINDS)
-    fault = f"{feature[:80]!r} is no input of this time that has a distribution"
-    raise QueryInvalid("feature", fault, f"{', '.join(known)}.{nearest(name, known)}")
+    said = meant(name, known)
+    hint = f" ({said})" if said else ""
+    fault = f"{feature[:80]!r} is no input of this time that has a distribution{hint}"
+    raise QueryInvalid("feature", fault, ", ".join(known) or "there is none")
 
 
 def _utc(step: datetime) -> datetime:
