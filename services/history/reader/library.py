@@ -30,7 +30,7 @@ from services.history.reader.database import Database
 from services.history.reader.drawing import draw
 from services.history.reader.entity import Entities
 from services.history.reader.export import MEDIA_TYPES, write_table
-from services.history.reader.feature import Features
+from services.history.reader.feature import Features, ProfileOf, no_profile
 from services.history.reader.page import Pages
 from services.history.reader.proof import read_erasure
 from services.history.reader.receipt import Receipts
@@ -94,6 +94,8 @@ class Library:
         Opens releases by version.
     secret
         Seals cursors.
+    profile_of
+        Gives how an input of a model was distributed in training; nothing where that was not noted.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Library:
         config_of: Callable[[str], ModelConfig],
         archive: Archive,
         secret: bytes,
+        profile_of: ProfileOf = no_profile,
     ) -> None:
         self._models = tuple(models)
         self._log = log
@@ -116,7 +119,7 @@ class Library:
         self.backtests = Backtests(self.database, archive, kind_of)
         self.trends = Trends(self.database)
         self.comparisons = Comparisons(self.database)
-        self.features = Features(self.database)
+        self.features = Features(self.database, profile_of)
         self.entities = Entities(self.database, self._models, kind_of)
         self.outcomes = Outcomes(self.database)
 

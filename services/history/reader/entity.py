@@ -1,0 +1,171 @@
+"""One entity, as all models saw it: what each said of it, and what then happened.
+
+Models name what they are about differently: a churn is a client's, a leak an invoice line's, whose
+client is one of its inputs. A row counts when it is about the entity, or when an input that bears
+the name of some model's key holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from bentos.predictor import Predictor
+from services.history.answers import Chart, Series, SeriesColumn
+from services.history.questions import EntityQuestion
+from services.history.reader import outcomes
+from services.history.reader.columns import INPUT, headline, quoted
+from services.history.reader.database import Database
+from services.history.reader.scan import Scan, kind_of
+
+_COLUMNS: tuple[tuple[str, Any], ...] = (
+    ("at", "time"), ("model", "text"), ("version", "text"), ("measure", "text"),
+    ("value", "number"), ("outcome", "number"), ("as_of", "time"), ("flagged", "boolean"),
+    ("found_by", "text"), ("prediction_id", "text"),
+)  # fmt: skip
+_NO_OUTCOME = "NULL::DOUBLE AS outcome_value, NULL::DOUBLE AS outcome_amount"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Finds what was said of an entity.
+
+    Parameters
+    ----------
+    database
+        Reads the log.
+    models
+        Names of the models.
+    kind_of
+        Gives the predictor class of a model.
+    """
+
+    database: Database
+    models: Collection[str]
+    kind_of: Callable[[str], type[Predictor]]
+
+    def read(self, question: EntityQuestion, entity: str, models: Collection[str] | None) -> Series:
+        """Give one row a prediction, the newest last.
+
+        Parameters
+        ----------
+        question
+            What was asked.
+        entity
+            Whom it is about.
+        models
+            Those that the caller may read; nothing means all.
+        """
+        since, until = question.span
+        asked = question.model_copy(update={"since": since, "until": until})
+        keys = self._keys(asked)
+        rows: list[Row] = []
+        notes: dict[str, None] = {}
+        for model in self.models:
+            if models is None or model in models:
+                found, more = self._read(asked, entity, model, keys)
+                rows += found
+                notes |= dict.fromkeys(more)
+        rows.sort(key=lambda row: (row["at"], row["prediction_id"]))
+        if len(rows) > question.limit:
+            rows = rows[-question.limit :]
+        if len(rows) == question.limit:
+            notes[f"The newest {question.limit:,} predictions; there may be earlier ones."] = None
+        if not rows:
+            notes["No model was asked about it in this time."] = None
+        return _series(entity, rows, list(notes))
+
+    def _keys(self, question: EntityQuestion) -> list[str]:
+        """Name the keys of all models in this time, readable or not."""
+        since, until = question.span
+        found = {
+            str(release["entity"])
+            for model in self.models
+            for release in self.database.scanner.scan(
+                model, since=since, until=until
+            ).releases.values()
+        }
+        return sorted(found)
+
+    def _read(
+        self, question: EntityQuestion, entity: str, model: str, keys: list[str]
+    ) -> tuple[list[Row], tuple[str, ...]]:
+        """Read what a model said."""
+        since, until = question.span
+        kind = self.kind_of(model)
+
+        def scan() -> Scan:
+            return self.database.scanner.scan(model, since=since, until=until)
+
+        def ask() -> tuple[list[Row], tuple[str, ...]]:
+            found = scan()
+            if not found.files:
+                return [], found.notes
+            told = self.database.scanner.scan(outcomes.place_of(model))
+            query = _query(found, kind, keys, question.limit)
+            params: Row = {"since": since, "until": until, "entity": entity}
+            if told.files:
+                query = outcomes.joined(query, kind)
+                params["told"] = list(told.files)
+            else:
+                query = f"SELECT *, {_NO_OUTCOME} FROM ({query})"
+            rows = self.database.rows(query, params, found)
+            return [_row(row, model, kind, found) for row in rows], (*found.notes, *told.notes)
+
+        return self.database.ask(ask, scan)
+
+
+def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> str:
+    """Write the query of a model's rows, the newest alone."""
+    inputs = [key for key in keys if kind_of(scan.releases, INPUT + key) == "text"]
+    held = [f"{quoted(INPUT + key)} = $entity" for key in inputs]
+    by = " ".join(f"WHEN {test} THEN {_text(key)}" for test, key in zip(held, inputs, strict=True))
+    found_by = f"CASE WHEN entity = $entity THEN NULL {by} END"
+    return f"""
+        SELECT "at", version, {headline(kind)} AS value, flags IS NOT NULL AS flagged,
+               as_of_offset_minutes, {found_by} AS found_by, {outcomes.needs(kind)}
+        FROM {scan.source}
+        WHERE "at" >= $since AND "at" < $until AND ({" OR ".join(["entity = $entity", *held])})
+        ORDER BY "at" DESC, prediction_id DESC LIMIT {limit}
+    """
+
+
+def _text(name: str) -> str:
+    """Write a name of a column as SQL has a text."""
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _row(row: Row, model: str, kind: type[Predictor], scan: Scan) -> Row:
+    release = scan.releases.get(row["version"], {})
+    is_amount = kind.HEADLINE.endswith("_amount") and row["outcome_amount"] is not None
+    return {
+        **row,
+        "model": model,
+        "measure": f"{model}: {kind.HEADLINE}",
+        "found_by": row["found_by"] or release.get("entity"),
+        # On the scale of what was said, so that both can be drawn beside each other.
+        "outcome": row["outcome_amount"] if is_amount else row["outcome_value"],
+        "prediction_id": str(UUID(bytes=row["prediction_id"])),
+    }
+
+
+def _series(entity: str, rows: list[Row], notes: list[str]) -> Series:
+    names = [name for name, _ in _COLUMNS]
+    return Series(
+        title=f"{entity[:80]}, as all models saw it",
+        columns=[SeriesColumn(name=name, kind=kind, unit=None) for name, kind in _COLUMNS],
+        rows=[[_cell(row[name]) for name in names] for row in rows],
+        chart=Chart(
+            kind="line", x="at", y=["value"], low=None, high=None, by=None, panels="measure",
+            reference=["outcome"],
+        ),
+        notes=notes,
+    )  # fmt: skip
+
+
+def _cell(value: Any) -> Any:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
