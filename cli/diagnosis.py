@@ -29,7 +29,6 @@ from core.denials import RecordsBehind
 from core.errors import PortInUse, SeptetError
 from core.platform_config import load_platform_config
 from core.settings import ROOT, Settings, load_settings
-from services.history.masking import read_masks
 
 _GIB = 2**30
 _DISK_FAIL_BYTES = 1 * _GIB
@@ -81,6 +80,7 @@ def examine() -> Iterator[Finding]:
     yield from _releases(settings)
     yield _mlflow(settings)
     yield _records(settings)
+    yield _predictions(settings)
 
 
 def _python() -> Finding:
@@ -185,6 +185,8 @@ def _clock(settings: Settings) -> Finding:
 
 def _configs(settings: Settings) -> Iterator[Finding]:
     """Read every config, and what each model asks of it."""
+    from services.history.masking import read_masks
+
     try:
         platform = load_platform_config(settings.platform_config_path)
         read_masks(settings, platform.history)
@@ -268,6 +270,23 @@ def _records(settings: Settings) -> Finding:
         fix = "septet keys create NAME --role admin"
         return Finding("warn", "records", f"{address} has no admin key that opens", fix)
     return Finding("ok", "records", f"{address} answers")
+
+
+def _predictions(settings: Settings) -> Finding:
+    """Look whether the prediction log can be reached."""
+    from services.history.store import open_store
+
+    try:
+        place = settings.predictions_place
+        open_store(place).keys("*/*.manifest.json")
+    except SeptetError as error:
+        fix = "Correct the variable, or unset it."
+        return Finding("fail", "predictions", error.detail, fix)
+    except Exception as error:  # noqa: BLE001 - each kind of store fails in its own ways
+        text = f"{place}: {type(error).__name__}: {error}"[:300]
+        fix = "Correct SEPTET_PREDICTIONS, or the keys and the endpoint (AWS_…, FSSPEC_…)."
+        return Finding("fail", "predictions", text, fix)
+    return Finding("ok", "predictions", f"{place} answers")
 
 
 def _mlflow(settings: Settings) -> Finding:

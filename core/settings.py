@@ -27,6 +27,11 @@ class Settings(BaseSettings):
         default=ROOT / ".septet", description="Folder of everything the platform writes."
     )
     configs: Path = Field(default=ROOT / "configs", description="Folder of the YAML files.")
+    predictions: str | None = Field(
+        default=None,
+        description="Where the prediction log lies: a folder, or an address of fsspec such as "
+        "s3://bucket/septet; predictions under the home folder when unset.",
+    )
     tracking_uri: str | None = Field(
         default=None, description="MLflow's address; SQLite under the home folder when unset."
     )
@@ -80,9 +85,26 @@ class Settings(BaseSettings):
         return self.home / "spool"
 
     @property
-    def predictions(self) -> Path:
-        """Folder of the prediction log."""
-        return self.home / "predictions"
+    def predictions_place(self) -> Path | str:
+        """Folder of the prediction log, or its address.
+
+        Raises
+        ------
+        ConfigError
+            The address holds a name or a password.
+        """
+        if not self.predictions:
+            return self.home / "predictions"
+        protocol, _, rest = self.predictions.rpartition("://")
+        if protocol not in {"", "file"}:
+            if "@" in rest.partition("/")[0]:
+                raise ConfigError(
+                    f"SEPTET_PREDICTIONS={protocol}://… has a name or a password in it. Give "
+                    "them by the variables of what reads such addresses, for S3 AWS_ACCESS_KEY_ID "
+                    "and AWS_SECRET_ACCESS_KEY"
+                )
+            return self.predictions
+        return Path(rest).expanduser().resolve()
 
     @property
     def historian(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 from core.logs import get_logger
 from core.platform_config import History
@@ -118,10 +119,12 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     ConfigError
         A mask or a sample names a model or a column that there is not.
     """
+    place = settings.predictions_place
     # They hold what callers sent: nobody else on this machine may read it.
-    for folder in (settings.spool, settings.predictions):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    log = PredictionLog(settings.predictions, owner=owner_of(settings.spool))
+    for folder in (settings.spool, place):
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = PredictionLog(place, owner=owner_of(settings.spool))
     masking, secret = open_masking(settings, config)
     erasures = Erasures(log, conceal=None if secret is None else secret.mask)
     return HistoryKeeper(

@@ -7,6 +7,7 @@ them; it is told apart by ``owner``, so that workers of several machines may sha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from errno import ENOENT
 from pathlib import Path
@@ -24,6 +25,7 @@ from services.history.manifest import (
     Manifest,
     month_of,
     read_manifest,
+    read_manifests,
     write_manifest,
 )
 from services.history.store import Place, Store, open_store
@@ -79,7 +81,7 @@ class PredictionLog:
     def months(self, model: str) -> list[str]:
         """Name the months of which this owner has written, the earliest first."""
         found = self.store.keys(f"{model}/*.{self.owner}{SUFFIX}")
-        return sorted(_name_of(key).partition(".")[0] for key in found)
+        return sorted(_month(key) for key in found)
 
     def models(self) -> list[str]:
         """Name what the log has folders of: models, and refusals."""
@@ -101,16 +103,18 @@ class PredictionLog:
         since, until
             First and last day that is wanted.
         """
-        found = []
-        for key in self.store.keys(f"{model}/*{SUFFIX}"):
-            month = _name_of(key).partition(".")[0]
-            if (since and month < month_of(since)) or (until and month > month_of(until)):
-                continue
-            found += [
-                (self.store.place(self.key(model, file)), file)
-                for file in read_manifest(self.store, key).files
-                if (since is None or file.day >= since) and (until is None or file.day <= until)
-            ]
+        keys = [
+            key
+            for key in self.store.keys(f"{model}/*{SUFFIX}")
+            if (since is None or _month(key) >= month_of(since))
+            and (until is None or _month(key) <= month_of(until))
+        ]
+        found = [
+            (self.store.place(self.key(model, file)), file)
+            for manifest in read_manifests(self.store, keys).values()
+            for file in manifest.files
+            if (since is None or file.day >= since) and (until is None or file.day <= until)
+        ]
         return sorted(found, key=lambda one: (one[1].first_at, one[1].name))
 
     def read(
@@ -133,15 +137,19 @@ class PredictionLog:
             The disk failed.
         """
         key = self.key(model, file)
-        try:
-            with pq.ParquetFile(self.store.source(key)) as opened:
-                return opened.read(columns=None if columns is None else list(columns))
-        except (FileNotFoundError, OSError, pa.ArrowException) as error:
-            # Arrow tells of damage by errors without a number; with one the disk is to blame.
-            if getattr(error, "errno", None) not in {None, ENOENT}:
-                raise
-            reason = str(error)[:200]
-            self._logger.error("log_file_damaged", path=str(self.store.place(key)), reason=reason)
+        reason = "it is not there"
+        with suppress(FileNotFoundError):
+            # Whatever else fails here is a fault of the store, and no damage of the file.
+            source = self.store.source(key)
+            try:
+                with pq.ParquetFile(source) as opened:
+                    return opened.read(columns=None if columns is None else list(columns))
+            except (OSError, pa.ArrowException) as error:
+                # Arrow tells of damage by errors without a number; with one the disk is to blame.
+                if getattr(error, "errno", None) not in {None, ENOENT}:
+                    raise
+                reason = str(error)[:200]
+        self._logger.error("log_file_damaged", path=str(self.store.place(key)), reason=reason)
         self.store.move(key, f"{QUARANTINE}/{model}-{file.day}-{file.name}")
         return None
 
@@ -208,6 +216,11 @@ class PredictionLog:
 
 def _name_of(key: str) -> str:
     return key.rpartition("/")[2]
+
+
+def _month(key: str) -> str:
+    """Give the month of a manifest."""
+    return _name_of(key).partition(".")[0]
 
 
 def by_day(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:

@@ -6,6 +6,7 @@ crash leaves behind is named by none, and is swept up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -91,12 +92,31 @@ def read_manifest(store: Store, key: str) -> Manifest:
     ManifestCorrupt
         It was not written by us.
     """
-    try:
-        return Manifest.model_validate_json(store.read(key))
-    except FileNotFoundError:
-        return Manifest()
-    except ValidationError as error:
-        raise ManifestCorrupt(store.place(key)) from error
+    return next(iter(read_manifests(store, [key]).values()), Manifest())
+
+
+def read_manifests(store: Store, keys: Sequence[str]) -> dict[str, Manifest]:
+    """Read the manifests that are there, by key.
+
+    Parameters
+    ----------
+    store
+        Where the log lies.
+    keys
+        Where in it they stand.
+
+    Raises
+    ------
+    ManifestCorrupt
+        One was not written by us.
+    """
+    found = {}
+    for key, content in store.read_all(keys).items():
+        try:
+            found[key] = Manifest.model_validate_json(content)
+        except ValidationError as error:
+            raise ManifestCorrupt(store.place(key)) from error
+    return found
 
 
 def write_manifest(store: Store, key: str, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ store because one put is one step.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +41,9 @@ class Store(Protocol):
         FileNotFoundError
             There is none.
         """
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Give the bytes of those of some keys that are there, by key."""
 
     def source(self, key: str) -> Path | io.BytesIO:
         """Give what a reader of Parquet opens; a fault of the store is raised here, not there."""
@@ -81,6 +85,14 @@ class FolderStore:
     def read(self, key: str) -> bytes:
         """Give the bytes of a key."""
         return self.place(key).read_bytes()
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Give the bytes of some keys."""
+        found = {}
+        for key in keys:
+            with suppress(FileNotFoundError):
+                found[key] = self.read(key)
+        return found
 
     def source(self, key: str) -> Path:
         """Give the path of a key."""
@@ -148,6 +160,17 @@ class ObjectStore:
         """Give the bytes of a key."""
         content: bytes = self.filesystem.cat_file(self._path(key))
         return content
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Give the bytes of some keys, asked for at the same time."""
+        if not keys:
+            return {}
+        paths = {self._path(key): key for key in keys}
+        found = self.filesystem.cat(list(paths), on_error="return")
+        for content in found.values():
+            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                raise content
+        return {paths[path]: one for path, one in found.items() if isinstance(one, bytes)}
 
     def source(self, key: str) -> io.BytesIO:
         """Give the bytes of a key, fetched: what then cannot be read is damage, not the network."""

@@ -36,7 +36,9 @@ def finding(subject: str) -> Finding:
     return next(found for found in examine() if found.subject == subject)
 
 
-@pytest.mark.parametrize("subject", ["Python", "LightGBM", "settings", "home", "clock"])
+@pytest.mark.parametrize(
+    "subject", ["Python", "LightGBM", "settings", "home", "clock", "predictions"]
+)
 @pytest.mark.usefixtures("home")
 def test_a_sound_installation_is_ok(subject: str) -> None:
     assert finding(subject).level == "ok"
@@ -158,6 +160,16 @@ def test_records_that_are_not_reached_are_a_failure_without_a_password(
     found = finding("records")
     assert found.level == "fail"
     assert "hunter2" not in found.text
+
+
+@pytest.mark.usefixtures("home")
+def test_a_log_that_is_not_reached_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEPTET_PREDICTIONS", "nothing://bucket/log")
+
+    found = finding("predictions")
+
+    assert found.level == "fail"
+    assert "nothing://bucket/log" in found.text
 
 
 @pytest.mark.usefixtures("home")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from bentos.release import Release
-from core import clock
 from services.history.decoding import OUTCOMES_OF
 from services.history.eraser import Eraser
 from services.history.erasure import FOLDER, Erasure, Erasures
@@ -33,7 +30,7 @@ from tests.services.history.conftest import (
     write_segment,
 )
 from tests.services.history.killing import killed_at
-from tests.services.history.wishes import HOUR_NS, ask, erasure_of, tell
+from tests.services.history.wishes import HOUR_NS, ask, erasure_of, later, tell
 
 OUTCOMES = "churn" + OUTCOMES_OF
 
@@ -58,17 +55,6 @@ class Worker:
                 self.eraser.finish()
         finally:
             self.mover.close()
-
-
-@contextmanager
-def later() -> Iterator[None]:
-    """Let two minutes go by."""
-    now = clock.now
-    clock.now = lambda: now() + timedelta(minutes=2)
-    try:
-        yield
-    finally:
-        clock.now = now
 
 
 def entities(log: PredictionLog, place: str = "churn") -> list[str]:

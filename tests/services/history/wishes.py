@@ -1,11 +1,15 @@
-"""Segments that ask for an erasure or tell what happened."""
+"""Segments that ask for an erasure or tell what happened, and the time that goes by."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from core import clock
 from services.history.erasure import FOLDER, Erasure
 from services.history.log import PredictionLog
 from services.predictions.journal import Journal
@@ -37,3 +41,14 @@ def tell(spool: Path, outcomes: list[dict[str, Any]], *, name: str, at_ns: int =
 def erasure_of(log: PredictionLog, identity: str) -> Erasure:
     """Read the file of an erasure."""
     return Erasure.model_validate_json(log.store.read(f"{FOLDER}/{identity}.json"))
+
+
+@contextmanager
+def later() -> Iterator[None]:
+    """Let two minutes go by."""
+    now = clock.now
+    clock.now = lambda: now() + timedelta(minutes=2)
+    try:
+        yield
+    finally:
+        clock.now = now
