@@ -14,6 +14,7 @@ from __future__ import annotations
 import hmac
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ from services.history.log import PredictionLog
 from services.history.questions import BacktestQuestion, ReplayQuestion
 from services.history.reader.archive import Archive
 from services.history.reader.library import Answer, Asking, Library, page_answer, questions_of
+from services.history.reader.profiles import ReleasedProfiles
 from services.history.token import history_token
 from services.history.workflow import BacktestJobs, end_jobs, launch_jobs
 
@@ -131,7 +133,7 @@ def build_library(
         return load_model_config(settings.model_config_path(model))
 
     return Library(
-        PredictionLog(settings.predictions, owner="historian"),
+        PredictionLog(settings.predictions_place, owner="historian"),
         models=CATALOG,
         kind_of=kind_of,
         config_of=config_of,
@@ -142,6 +144,7 @@ def build_library(
             kind_of,
         ),
         secret=history_token(settings).encode(),
+        profile_of=ReleasedProfiles(settings.releases),
     )
 
 
@@ -163,7 +166,8 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(settings.log_level)
-        settings.predictions.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if isinstance(place := settings.predictions_place, Path):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
         library = build_library(settings)
     except SeptetError as error:
         log.error("historian_not_started", reason=error.detail)

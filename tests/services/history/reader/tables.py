@@ -71,7 +71,7 @@ def keep(log: PredictionLog, model: str, *tables: pa.Table) -> list[Path]:
     for month, new in months.items():
         before = log.manifest(model, month).files
         log.commit(model, month, Manifest(files=(*before, *new)))
-    return [log.path(model, file) for file in files]
+    return [Path(log.store.place(log.key(model, file))) for file in files]
 
 
 def keep_refusals(log: PredictionLog, *rows: Mapping[str, Any]) -> None:
