@@ -53,7 +53,7 @@ def predicted(
         facts = {
             "prediction_id": identity(row["at"]), "version": version, "entity": "c1", "as_of": None,
             "as_of_offset_minutes": None, "caller": "0123456789ab", "source": "row",
-            "latency_us": 1000, "flags": None, "drivers": None, **row,
+            "latency_us": 1000, "flags": None, "drivers": None, "masked": None, **row,
         }  # fmt: skip
         for name, values in table.facts.items():
             values.append(facts[name])
