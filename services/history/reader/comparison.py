@@ -15,6 +15,7 @@ from services.history.reader import interval
 from services.history.reader.columns import number
 from services.history.reader.database import Database
 from services.history.reader.interval import Array, Effect, Ends, Moments
+from services.history.reader.plot import EFFECT
 from services.history.reader.scan import Scan
 from services.history.reader.sides import Sides, check_versus, sides_of
 
@@ -219,7 +220,10 @@ def _series(
         notes.append(f"Medians are of {MOST_SAMPLED:,} predictions a side, drawn by their ids.")
     return Series(
         title=f"{question.model}: {second} against {first}",
-        columns=[SeriesColumn(name=name, kind=kind, unit=None) for name, kind in _COLUMNS],
+        columns=[
+            SeriesColumn(name=name, kind=kind, unit=EFFECT if name.startswith("effect") else None)
+            for name, kind in _COLUMNS
+        ],
         rows=measures,
         chart=Chart(
             kind="interval", x="measure", y=["effect"], low="effect_low", high="effect_high",
