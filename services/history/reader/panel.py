@@ -21,6 +21,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)))
 _OTHERS, _NONE, _REFERENCE = "#C4C4C4", "#8C8C8C", "#555555"
 # As many points can be seen as such.
 _MOST_MARKED = 45
+_MOST_BOLD = 250
 # More bands hide each other.
 _MOST_BANDS = 4
 # About a single point of time.
@@ -120,7 +121,8 @@ def _lines(axis: Axes, plot: Plot) -> None:
         colour, dashes = _look(plot, place)
         is_marked = len(line.x) <= _MOST_MARKED
         axis.plot(
-            line.x, line.y, color=colour, linestyle=dashes, linewidth=1.8, zorder=3,
+            line.x, line.y, color=colour, linestyle=dashes, zorder=3,
+            linewidth=1.8 if len(line.x) <= _MOST_BOLD else 0.9,
             marker="o", markersize=4 if is_marked else 2.5,
             markevery=None if is_marked else line.alone,
         )  # fmt: skip
