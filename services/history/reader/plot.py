@@ -16,7 +16,7 @@ SHARES = frozenset({"ratio", "share"})
 INDEX, EFFECT = "index", "effect size"
 _SILENT = frozenset({None, INDEX, EFFECT, *SHARES})
 # What is read by its height.
-_FROM_ZERO = frozenset({INDEX, "predictions", "rows", *SHARES})
+_FROM_ZERO = frozenset({INDEX, "predictions", "rows", "ms", *SHARES})
 # Effects below a fifth are none: they should look so.
 _EFFECT_REACH = 0.3
 _MOST_BARS = 40
@@ -250,7 +250,8 @@ class _Table:
 
     def _label(self, name: str) -> str:
         unit = self._columns[name].unit
-        words = plain(name.replace("_", " "))
+        # A name may end with its unit, and need not say it twice.
+        words = plain(name.removesuffix(f"_{unit}").replace("_", " "))
         return words if unit in _SILENT else f"{words} ({unit})"
 
 

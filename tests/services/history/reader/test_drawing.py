@@ -196,6 +196,13 @@ def test_a_share_begins_at_nothing_and_is_written_in_percent() -> None:
     assert {"0 %", "4 %"} <= set(texts(draw(asked, "svg")).splitlines())
 
 
+def test_a_unit_stands_at_its_axis_once() -> None:
+    asked = series(days(3), {"step": "time", "region": "text", "latency_ms": "number"})
+    column = SeriesColumn(name="latency_ms", kind="number", unit="ms")
+    asked = asked.model_copy(update={"columns": [*asked.columns[:2], column]})
+    assert "latency (ms)" in texts(draw(asked, "svg")).splitlines()
+
+
 def test_what_is_never_known_is_no_reference() -> None:
     kinds: dict[str, Kind] = {"at": "time", "outcome": "number", "value": "number"}
     assert "outcome" not in texts(draw(series(days(5), kinds, reference=["outcome"]), "svg"))
