@@ -15,6 +15,7 @@ from services.history.reader import interval
 from services.history.reader.columns import number
 from services.history.reader.database import Database
 from services.history.reader.interval import Array, Effect, Ends, Moments
+from services.history.reader.plot import EFFECT
 from services.history.reader.scan import Scan
 from services.history.reader.sides import Sides, check_versus, sides_of
 
@@ -28,7 +29,8 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
 # What refused rows do not have.
 _NOT_OF_REFUSALS = ("entity", "source", "flagged", "least", "most", "where")
 _NO_ROWS: dict[str, Any] = {
-    "volume": 0, "known": 0, "mean": None, "variance": None, "flagged": 0, "sample": [],
+    "volume": 0, "known": 0, "mean": None, "variance": None, "flagged": 0,
+    "values": [], "latencies": [],
 }  # fmt: skip
 Row = dict[str, Any]
 
@@ -98,13 +100,14 @@ class Comparisons:
         of_a, _, (either, params) = sides.conditions(scan, kind)
         value = f"CAST({number(scan, kind, question.field).sql} AS DOUBLE)"
         # The same rows each time: those whose ids come first when they are shuffled.
-        sample = (
-            "arg_min(struct_pack(value := value, latency := latency_us), hash(prediction_id), "
-            f"{MOST_SAMPLED})"
+        values, latencies = (
+            f"arg_min({name}, hash(prediction_id), {MOST_SAMPLED})"
+            for name in ("value", "latency_us")
         )
         query = f"""
             SELECT is_a, count(*) AS volume, count(value) AS known, avg(value) AS mean,
-                   var_samp(value) AS variance, count(flags) AS flagged, {sample} AS sample
+                   var_samp(value) AS variance, count(flags) AS flagged,
+                   {values} AS values, {latencies} AS latencies
             FROM (SELECT {value} AS value, flags, latency_us, prediction_id,
                          ({of_a}) IS TRUE AS is_a
                   FROM {scan.source} WHERE {either})
@@ -152,9 +155,9 @@ def _measures(field: str, rows: list[Row], refused: tuple[int, int] | None) -> l
     found = [
         ["predictions", "predictions", *sizes, sizes[1] - sizes[0], *[None] * 6],
         _of_means(f"{field}, mean", rows),
-        _of_medians(f"{field}, median", None, [_sampled(row, "value", 1) for row in rows]),
+        _of_medians(f"{field}, median", None, [_sorted(row["values"]) for row in rows]),
         _of_shares("flagged", counts),
-        _of_medians("latency, median", "ms", [_sampled(row, "latency", 1000) for row in rows]),
+        _of_medians("latency, median", "ms", [_sorted(row["latencies"]) / 1000 for row in rows]),
     ]
     if refused is not None:
         asked = [size + count for size, count in zip(sizes, refused, strict=True)]
@@ -193,9 +196,8 @@ def _line(
     return [name, unit, a, b, difference, *ends, *size]
 
 
-def _sampled(row: Row, name: str, scale: float) -> Array:
-    values = [one[name] for one in row["sample"] or [] if one[name] is not None]
-    return np.sort(np.array(values, dtype=np.float64)) / scale
+def _sorted(values: list[float] | None) -> Array:
+    return np.sort(np.array(values or [], dtype=np.float64))
 
 
 def _series(
@@ -219,7 +221,10 @@ def _series(
         notes.append(f"Medians are of {MOST_SAMPLED:,} predictions a side, drawn by their ids.")
     return Series(
         title=f"{question.model}: {second} against {first}",
-        columns=[SeriesColumn(name=name, kind=kind, unit=None) for name, kind in _COLUMNS],
+        columns=[
+            SeriesColumn(name=name, kind=kind, unit=EFFECT if name.startswith("effect") else None)
+            for name, kind in _COLUMNS
+        ],
         rows=measures,
         chart=Chart(
             kind="interval", x="measure", y=["effect"], low="effect_low", high="effect_high",

@@ -107,7 +107,7 @@ def _figure(series: Series) -> Figure:
     if notes:
         figure.supxlabel("\n".join(notes), x=0.012, ha="left", fontsize=8, color=PALE)
     if not plots:
-        _say_nothing(figure)
+        _say(figure, "Too little to draw" if series.rows else "No predictions in this time")
         return figure
     _fill(figure, plots, (down, across))
     return figure
@@ -136,12 +136,12 @@ def _fill(figure: Figure, plots: list[Plot], grid: tuple[int, int]) -> None:
     legend(axes[0, -1], plots)
 
 
-def _say_nothing(figure: Figure) -> None:
+def _say(figure: Figure, words: str) -> None:
     axis = figure.subplots()
     axis.set(xticks=[], yticks=[], facecolor="#F6F6F6")
     axis.spines[:].set_visible(False)
     axis.text(
-        0.5, 0.5, "No predictions in this time",
+        0.5, 0.5, words,
         ha="center", va="center", fontsize=15, color=PALE, transform=axis.transAxes,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from services.history.reader import bins
 from services.history.reader.columns import INPUT, Column, quoted
 from services.history.reader.database import Database
 from services.history.reader.filters import condition
+from services.history.reader.plot import INDEX
 from services.history.reader.scan import Scan, kind_of
 
 Profile = Mapping[str, Any]
@@ -31,7 +32,7 @@ _GROUPS = 20
 _SHARES: tuple[tuple[str, Any, str | None], ...] = (
     ("step", "time", None), ("bin", "text", None), ("share", "number", "ratio"),
     ("training_share", "number", "ratio"), ("volume", "integer", "predictions"),
-    ("psi", "number", None), ("psi_by_chance", "number", None),
+    ("psi", "number", INDEX), ("psi_by_chance", "number", INDEX),
 )  # fmt: skip
 _MIDDLE: tuple[tuple[str, Any, str | None], ...] = tuple(
     (name, "number", None)
@@ -315,7 +316,7 @@ def _series(
             for i, share in zip(places, shares, strict=True)
         ]  # fmt: skip
     return Series(
-        title=f"{question.model}: input {feature} against training{_verdict(excess)}",
+        title=f"{question.model}: input {feature} against training{_verdict(excess, question.by)}",
         columns=[SeriesColumn(name=name, kind=kind, unit=unit) for name, kind, unit in given],
         rows=rows,
         chart=_chart(is_number=is_number),
@@ -323,12 +324,12 @@ def _series(
     )
 
 
-def _verdict(excess: float | None) -> str:
+def _verdict(excess: float | None, by: str) -> str:
     """Say how the last step stands, beyond chance."""
     if excess is None:
         return ""
     words = ("no shift", "a moderate shift", "a large shift")
-    return f": {words[(excess >= _SMALL) + (excess >= _LARGE)]} by now"
+    return f": {words[(excess >= _SMALL) + (excess >= _LARGE)]} in the last {by}"
 
 
 def _chart(*, is_number: bool) -> Chart:

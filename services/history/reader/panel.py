@@ -21,6 +21,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)))
 _OTHERS, _NONE, _REFERENCE = "#C4C4C4", "#8C8C8C", "#555555"
 # As many points can be seen as such.
 _MOST_MARKED = 45
+_MOST_BOLD = 250
 # More bands hide each other.
 _MOST_BANDS = 4
 # About a single point of time.
@@ -120,7 +121,8 @@ def _lines(axis: Axes, plot: Plot) -> None:
         colour, dashes = _look(plot, place)
         is_marked = len(line.x) <= _MOST_MARKED
         axis.plot(
-            line.x, line.y, color=colour, linestyle=dashes, linewidth=1.8, zorder=3,
+            line.x, line.y, color=colour, linestyle=dashes, zorder=3,
+            linewidth=1.8 if len(line.x) <= _MOST_BOLD else 0.9,
             marker="o", markersize=4 if is_marked else 2.5,
             markevery=None if is_marked else line.alone,
         )  # fmt: skip
@@ -184,23 +186,11 @@ def _intervals(axis: Axes, plot: Plot) -> None:
                 [y], [places[x]], color=colour, marker="o", markersize=8,
                 markeredgecolor="white", markeredgewidth=1.2, zorder=4,
             )  # fmt: skip
-    _say_missing(axis, plot, places)
     axis.axvline(0, color="#555555", linewidth=1.1, zorder=2)
     _words(axis, plot)
-    _values(axis, plot, "x", from_zero=False)
-
-
-def _say_missing(axis: Axes, plot: Plot, places: dict[Any, int]) -> None:
-    """Say where a row has no interval."""
-    known = {
-        x for line in plot.lines for x, y in zip(line.x, line.y, strict=True) if not math.isnan(y)
-    }
-    for x, place in places.items():
-        if x not in known:
-            axis.annotate(
-                "not known", (0.01, place), xycoords=("axes fraction", "data"),
-                va="center", fontsize=8.5, color="#777777", style="italic",
-            )  # fmt: skip
+    _values(axis, plot, "x", is_whole=False)
+    left, right = axis.get_xlim()
+    axis.set_xlim(min(left, -plot.least_reach), max(right, plot.least_reach))
 
 
 def _words(axis: Axes, plot: Plot) -> None:
@@ -219,14 +209,14 @@ def _times(axis: Axes) -> None:
     axis.xaxis.get_offset_text().set_fontsize(9)
 
 
-def _values(axis: Axes, plot: Plot, which: str, *, from_zero: bool = True) -> None:
+def _values(axis: Axes, plot: Plot, which: str, *, is_whole: bool = True) -> None:
     """Name and number the axis of values."""
     of = axis.yaxis if which == "y" else axis.xaxis
     # What a panel's title says need not stand beside it once more.
     of.set_label_text(plot.label if plot.title is None else "")
     of.set_major_locator(MaxNLocator(nbins=5 if which == "y" else 7, steps=[1, 2, 2.5, 5, 10]))
     of.set_major_formatter(FuncFormatter(_share_of if plot.is_share else _figure_of))
-    if from_zero:
+    if is_whole:
         _keep_zero(axis, plot, which)
 
 
@@ -243,7 +233,7 @@ def _keep_zero(axis: Axes, plot: Plot, which: str) -> None:
     limit = axis.set_ylim if which == "y" else axis.set_xlim
     if least == most == 0:
         limit(0, 1)
-    elif 0 <= least <= _NEAR_ZERO * most or 0 < least == most:
+    elif least >= 0 and (plot.from_zero or least <= _NEAR_ZERO * most or least == most):
         limit(0, most * 1.06)
 
 

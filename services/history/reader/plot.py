@@ -11,6 +11,14 @@ from typing import Any
 from services.history.answers import Series, SeriesColumn
 
 MOST_LINES = 12
+# Units that are no word for an axis: shares are written in percent, the others are bare numbers.
+SHARES = frozenset({"ratio", "share"})
+INDEX, EFFECT = "index", "effect size"
+_SILENT = frozenset({None, INDEX, EFFECT, *SHARES})
+# What is read by its height.
+_FROM_ZERO = frozenset({INDEX, "predictions", "rows", "ms", *SHARES})
+# Effects below a fifth are none: they should look so.
+_EFFECT_REACH = 0.3
 _MOST_BARS = 40
 _NAME_SIGNS = 42
 _PANEL, _HIGH, _ROW, _FRAME = 2.7, 3.4, 0.38, 1.0
@@ -70,6 +78,10 @@ class Plot:
         Whether that axis is time.
     is_share
         Whether values are shares of one.
+    from_zero
+        Whether their axis always begins at zero.
+    least_reach
+        How far to either side of zero their axis goes at least.
     by
         Name of what parts the lines.
     places
@@ -92,6 +104,8 @@ class Plot:
     places: list[Any]
     lines: list[Line]
     others: list[Line]
+    from_zero: bool = False
+    least_reach: float = 0.0
     height: float = _PANEL
 
     @classmethod
@@ -166,6 +180,9 @@ class _Table:
 
     def _line(self, key: str | None, rows: list[list[Any]], name: str, *, is_first: bool) -> Line:
         chart = self._chart
+        if chart.kind == "interval":
+            # A row without a point would only say that there is none.
+            rows = [row for row in rows if row[self._places[name]] is not None]
         # Rows of one place on the axis repeat what is about that place.
         first: dict[Any, list[Any]] = {}
         for row in rows:
@@ -181,8 +198,9 @@ class _Table:
             low=self._numbers(kept, chart.low) if has_band else None,
             high=self._numbers(kept, chart.high) if has_band else None,
             references={
-                self._label(other): self._numbers(kept, other)
+                self._label(other): values
                 for other in (chart.reference if is_first else [])
+                if not all(map(math.isnan, values := self._numbers(kept, other)))
             },
         )
 
@@ -194,7 +212,8 @@ class _Table:
             shown.sort(
                 key=lambda line: max((abs(y) for y in line.y if not math.isnan(y)), default=0.0)
             )
-        places = self._xs(rows)
+        known = {x for line in lines for x in line.x}
+        places = [x for x in self._xs(rows) if x in known]
         # Words stand below each other, so that they can be read.
         lies = chart.kind == "interval" or (chart.kind == "bar" and not self._is_time)
         bars = len(places) * (max(1, len(shown)) if chart.kind == "bar" else 1)
@@ -204,7 +223,9 @@ class _Table:
             label=self._label(name),
             x_label=None if self._is_time else self._label(chart.x),
             is_time=self._is_time,
-            is_share=self._columns[name].unit == "share",
+            is_share=self._columns[name].unit in SHARES,
+            from_zero=self._columns[name].unit in _FROM_ZERO,
+            least_reach=_EFFECT_REACH if self._columns[name].unit == EFFECT else 0.0,
             by=None if chart.by is None else chart.by.replace("_", " "),
             places=places,
             lines=shown,
@@ -229,8 +250,9 @@ class _Table:
 
     def _label(self, name: str) -> str:
         unit = self._columns[name].unit
-        words = plain(name.replace("_", " "))
-        return words if unit in {None, "share"} else f"{words} ({unit})"
+        # A name may end with its unit, and need not say it twice.
+        words = plain(name.removesuffix(f"_{unit}").replace("_", " "))
+        return words if unit in _SILENT else f"{words} ({unit})"
 
 
 def _parted(rows: list[list[Any]], place: int) -> list[tuple[str | None, list[list[Any]]]]:

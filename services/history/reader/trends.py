@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bentos.predictor import Predictor
@@ -177,7 +177,8 @@ def _parted(group: Column | None) -> str:
 
 
 def _step(by: str) -> str:
-    return f"date_trunc('{by}', \"at\")"
+    # Without its zone, which is UTC throughout: with it the same takes three times as long.
+    return f"date_trunc('{by}', make_timestamp(epoch_us(\"at\")))"
 
 
 def _measures(question: TrendsQuestion, followed: Column) -> list[str]:
@@ -214,9 +215,9 @@ def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], sc
     given = [one for measure in _order(question) for one in _GIVEN[measure]]
     columns = [SeriesColumn(name="step", kind="time", unit=None)]
     if question.group is not None:
-        columns.append(SeriesColumn(name="part", kind="text", unit=None))
+        columns.append(SeriesColumn(name=question.group, kind="text", unit=None))
     columns += [SeriesColumn(name=name, kind=_kind(k), unit=unit) for name, k, unit in given]
-    names = [column.name for column in columns]
+    names = ["part" if column.name == question.group else column.name for column in columns]
     has_band = "value" in question.measure
     drawn = [_DRAWN[measure] for measure in _order(question)]
     # The band is drawn around the first.
@@ -231,7 +232,7 @@ def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], sc
             y=drawn,
             low="low" if has_band else None,
             high="high" if has_band else None,
-            by="part" if question.group is not None else None,
+            by=question.group,
         ),
         notes=[*scan.notes, *_notes(question)],
     )
@@ -250,4 +251,4 @@ def _kind(name: str) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else value

@@ -107,7 +107,8 @@ def test_a_single_point_and_a_point_among_gaps_are_seen() -> None:
 @pytest.mark.parametrize("rows", [[], [[START, "north", None]], [[START, "north", math.nan]]])
 def test_nothing_to_show_is_said(rows: list[list[Any]]) -> None:
     asked = series(rows, LINE, by="region")
-    assert "No predictions in this time" in texts(draw(asked, "svg"))
+    said = "Too little to draw" if rows else "No predictions in this time"
+    assert said in texts(draw(asked, "svg"))
     assert draw(asked, "png").startswith(b"\x89PNG")
 
 
@@ -159,7 +160,7 @@ def test_times_may_be_texts_as_json_has_them() -> None:
     assert draw(again, "png") == draw(asked, "png")
 
 
-def test_intervals_stand_about_zero_and_what_is_not_known_says_so() -> None:
+def test_intervals_stand_about_zero_and_what_is_not_known_is_not_drawn() -> None:
     kinds: dict[str, Kind] = {"measure": "text", "low": "number", "high": "number", "d": "number"}
     rows: list[list[Any]] = [
         ["mean", -0.4, -0.2, -0.3],
@@ -168,8 +169,8 @@ def test_intervals_stand_about_zero_and_what_is_not_known_says_so() -> None:
     ]
     asked = series(rows, kinds, kind="interval", low="low", high="high")
     said = texts(draw(asked, "svg"))
-    assert said.count("not known") == 1
-    assert {"mean", "median", "flagged"} <= set(said.split())
+    assert {"mean", "flagged"} <= set(said.split())
+    assert "median" not in said
     assert count(draw(asked, "png"), BLUE) > 500
 
 
@@ -186,6 +187,27 @@ def test_bars_are_as_long_as_their_values(kinds: dict[str, Kind]) -> None:
     ends = np.flatnonzero(np.diff(np.concatenate([[0], (along > 0).astype(int), [0]])))
     middles = [along[(a + b) // 2] for a, b in zip(ends[::2], ends[1::2], strict=True)]
     assert np.allclose(np.array(middles) / middles[0], values, rtol=0.03)
+
+
+def test_a_share_begins_at_nothing_and_is_written_in_percent() -> None:
+    asked = series([[at, by, 0.041 + value / 1e4] for at, by, value in days(9)], LINE)
+    shares = SeriesColumn(name="value", kind="number", unit="ratio")
+    asked = asked.model_copy(update={"columns": [*asked.columns[:2], shares]})
+    assert {"0 %", "4 %"} <= set(texts(draw(asked, "svg")).splitlines())
+
+
+def test_a_unit_stands_at_its_axis_once() -> None:
+    asked = series(days(3), {"step": "time", "region": "text", "latency_ms": "number"})
+    column = SeriesColumn(name="latency_ms", kind="number", unit="ms")
+    asked = asked.model_copy(update={"columns": [*asked.columns[:2], column]})
+    assert "latency (ms)" in texts(draw(asked, "svg")).splitlines()
+
+
+def test_what_is_never_known_is_no_reference() -> None:
+    kinds: dict[str, Kind] = {"at": "time", "outcome": "number", "value": "number"}
+    assert "outcome" not in texts(draw(series(days(5), kinds, reference=["outcome"]), "svg"))
+    known = [[at, 1.0 if i == 3 else None, y] for i, (at, _, y) in enumerate(days(5))]
+    assert "outcome" in texts(draw(series(known, kinds, reference=["outcome"]), "svg"))
 
 
 def test_a_text_is_one_line() -> None:

@@ -107,7 +107,7 @@ def test_numbers_stand_in_tenths_of_training(log: PredictionLog) -> None:
         assert own[0]["training_high"] == edges[18]
     assert rows[0]["psi"] < 0.1
     assert rows[-1]["psi"] > 1
-    assert series.title.endswith("a large shift by now")
+    assert series.title.endswith("a large shift in the last week")
     assert [len(plot.lines) for plot in plots_of(series)] == [1, 1]
     assert draw(series, "png").startswith(b"\x89PNG")
 
@@ -122,7 +122,7 @@ def test_integers_that_come_often_are_groups_of_their_own(log: PredictionLog) ->
         assert row["share"] == pytest.approx((values == number).mean())
         assert row["training_share"] == pytest.approx(0.2, abs=0.051)
     assert rows[0]["psi"] < 0.1
-    assert series.title.endswith("no shift by now")
+    assert series.title.endswith("no shift in the last week")
 
 
 def test_levels_stand_by_name_and_new_ones_together(log: PredictionLog) -> None:
