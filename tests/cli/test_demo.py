@@ -54,7 +54,7 @@ class Asked:
             made = str(uuid4())
             is_refused = self.refuses_first and index == 0
             self.ids |= set() if is_refused else {made}
-            answer = None if is_refused else {"prediction_id": made}
+            answer = None if is_refused else {"prediction_id": made, "entity": "C0000007"}
             rows.append({"index": index, "answer": answer, "problem": None})
         refused = sum(row["answer"] is None for row in rows)
         return 200, {"answered": len(rows) - refused, "refused": refused, "rows": rows}
