@@ -16,7 +16,7 @@ import pyarrow as pa
 from core.history_faults import HistoryTooLarge
 from core.logs import get_logger
 from services.history.log import PredictionLog
-from services.history.reader.scan import Scan, Scanner
+from services.history.reader.scan import Hashed, Scan, Scanner
 
 Params = Mapping[str, Any]
 Found = TypeVar("Found")
@@ -33,14 +33,23 @@ class Database:
     ----------
     log
         What is read.
+    hashed
+        How a text is written where its column is masked.
     memory_mib
         How much memory all questions together may take.
     threads
         How many processors they may take.
     """
 
-    def __init__(self, log: PredictionLog, *, memory_mib: int = 400, threads: int = 2) -> None:
-        self.scanner = Scanner(log)
+    def __init__(
+        self,
+        log: PredictionLog,
+        *,
+        hashed: Hashed | None = None,
+        memory_mib: int = 400,
+        threads: int = 2,
+    ) -> None:
+        self.scanner = Scanner(log, hashed)
         self._connection = duckdb.connect(":memory:")
         if log.filesystem is not None:
             self._connection.register_filesystem(log.filesystem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from services.history.lineage import Descriptions, releases_in
 from services.history.log import PredictionLog, utc_day
 from services.history.manifest import LogFile
 
+Hashed = Callable[[str], str]
 _MOST_FOOTERS = 20_000
 # A backfill, or a clock that was set back, may put a row a little beside its day.
 _MARGIN = timedelta(hours=1)
@@ -41,6 +42,8 @@ class Scan:
         Whether all have the same columns.
     notes
         What a reader of the answer must know: files that could not be read.
+    hashed
+        How a text is written where ``history.masks`` hashes its column; nothing without a secret.
     """
 
     place: str
@@ -50,6 +53,11 @@ class Scan:
     releases: Descriptions
     is_even: bool
     notes: tuple[str, ...] = ()
+    hashed: Hashed | None = None
+
+    def written(self, text: str) -> str:
+        """Give a text as the log has it where its column is masked; as it is without masks."""
+        return text if self.hashed is None else self.hashed(text)
 
     @property
     def source(self) -> str:
@@ -67,6 +75,7 @@ class Scan:
             self.releases,
             self.is_even,
             self.notes,
+            self.hashed,
         )
 
 
@@ -86,9 +95,12 @@ class Scanner:
     ----------
     log
         The log.
+    hashed
+        As in ``Scan``.
     """
 
     log: PredictionLog
+    hashed: Hashed | None = None
     _footers: OrderedDict[str, _Footer] = field(default_factory=OrderedDict)
     _damaged: set[str] = field(default_factory=set)
 
@@ -130,7 +142,7 @@ class Scanner:
             releases |= footer.releases
         is_even = all(footer.types == footers[0].types for footer in footers)
         notes = (_note(left_out),) if left_out else ()
-        return Scan(place, tuple(files), tuple(facts), types, releases, is_even, notes)
+        return Scan(place, tuple(files), tuple(facts), types, releases, is_even, notes, self.hashed)
 
     def leave_out(self, scan: Scan) -> bool:
         """Look which files of a scan cannot be read, and leave them out from now on.
