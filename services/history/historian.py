@@ -45,7 +45,6 @@ from services.history.reader.profiles import ReleasedProfiles
 from services.history.token import history_token
 from services.history.workflow import BacktestJobs, end_jobs, launch_jobs
 
-HOST = "127.0.0.1"
 _MOST_BODY = 1 << 20
 Questions = dict[str, tuple[type[BaseModel], Callable[[Any, Asking], Answer]]]
 
@@ -181,7 +180,7 @@ def main() -> int:
     counter = Counter(questions, token=history_token(settings))
     log.info("historian_started", port=settings.history_port)
     uvicorn.run(
-        counter.app(), host=HOST, port=settings.history_port, log_level="warning",
+        counter.app(), host=settings.history_host, port=settings.history_port, log_level="warning",
         access_log=False, lifespan="off",
     )  # fmt: skip
     end_jobs()

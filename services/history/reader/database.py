@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
+from core import clock
 from core.history_faults import HistoryTooLarge
 from core.logs import get_logger
 from services.history.log import PredictionLog
@@ -66,6 +67,10 @@ class Database:
             "lock_configuration = true",
         ):
             set_to(f"SET {setting}")
+        # The first time that is read brings in what Arrow reads it with, which takes a second.
+        self._connection.sql(
+            "SELECT $at AS at", params={"at": clock.now()}
+        ).to_arrow_table().to_pylist()
 
     def close(self) -> None:
         """Let go of all."""
