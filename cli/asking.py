@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from cli.exits import Exit
@@ -18,6 +19,7 @@ from core.settings import Settings
 
 KEY_VARIABLE = "SEPTET_KEY"
 Query = Mapping[str, str | list[str]]
+_NONE: Mapping[str, str] = MappingProxyType({})
 _SECONDS = 60.0
 _LATER = frozenset({429, 503})
 _SUCCESS = range(200, 300)
@@ -78,7 +80,7 @@ class PlatformRefused(SeptetError):
 
 
 class Asker:
-    """Asks one platform with one key.
+    """Asks one platform with one key; as a context, over one connection.
 
     Failure policy: what says when to come back (429 and 503 with ``Retry-After``) is asked again
     then, as long as patience lasts; everything else is raised at once.
@@ -100,8 +102,18 @@ class Asker:
 
     def __init__(self, url: str, key: str, *, patience_seconds: float = 0.0) -> None:
         self._place = _read_url(url)
+        self._kept: HTTPConnection | None = None
+        self._is_open = False
         self._headers = {"X-API-Key": key, "Accept": "application/json, application/problem+json"}
         self._patience_seconds = patience_seconds
+
+    def __enter__(self) -> Self:
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_open = False
+        self._close()
 
     @property
     def address(self) -> str:
@@ -167,7 +179,7 @@ class Asker:
         """
         return self._ask("DELETE", path, None)
 
-    def post(self, path: str, content: object) -> Any:
+    def post(self, path: str, content: object, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON; give what the answer's JSON says.
 
         Parameters
@@ -175,7 +187,9 @@ class Asker:
         path
             Of the route, such as ``/api/outcomes``.
         content
-            Plain data without NaN or infinity.
+            Plain data without NaN or infinity, or the bytes of its JSON.
+        headers
+            More of them.
 
         Raises
         ------
@@ -184,12 +198,16 @@ class Asker:
         PlatformRefused
             It answers with a problem.
         """
-        return self._ask("POST", path, json.dumps(content, allow_nan=False).encode())
+        written = content if isinstance(content, bytes) else None
+        body = written or json.dumps(content, allow_nan=False).encode()
+        return self._ask("POST", path, body, headers or {})
 
-    def _ask(self, method: str, target: str, body: bytes | None) -> Any:
+    def _ask(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str] = _NONE
+    ) -> Any:
         until_s = time.monotonic() + self._patience_seconds
         while True:
-            response, content = self._exchange(method, target, body)
+            response, content = self._exchange(method, target, body, headers)
             said = _read_json(content)
             if response.status in _SUCCESS and said is not None:
                 return said
@@ -199,21 +217,35 @@ class Asker:
                 raise PlatformRefused(response.status, said if _is_problem(said) else {})
             time.sleep(int(wait))
 
-    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[HTTPResponse, bytes]:
-        """Ask once."""
-        place = self._place
-        kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-        connection = kind(place.hostname or "", place.port, timeout=_SECONDS)
-        headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str] = _NONE
+    ) -> tuple[HTTPResponse, bytes]:
+        """Ask once; nothing is sent twice that may have arrived."""
+        connection = self._kept or self._connection()
+        self._kept = connection
+        kind = {} if body is None else {"Content-Type": "application/json"}
         try:
-            connection.request(method, place.path + target, body, headers)
+            connection.request(
+                method, self._place.path + target, body, {**self._headers, **kind, **headers}
+            )
             response = connection.getresponse()
             return response, response.read()
         except (OSError, HTTPException) as error:
+            self._close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise PlatformDown(self.address, reason[:_SHOWN]) from error
         finally:
-            connection.close()
+            if not self._is_open:
+                self._close()
+
+    def _connection(self) -> HTTPConnection:
+        kind = HTTPSConnection if self._place.scheme == "https" else HTTPConnection
+        return kind(self._place.hostname or "", self._place.port, timeout=_SECONDS)
+
+    def _close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
 def _target(path: str, query: Query | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from core.settings import Settings
     from training.demo.rhythm import Span
 
-_KEY_VARIABLE = "SEPTET_KEY"
 _KEY_HOURS = 1
+# A long play is slowed down by the limits of the key's tier.
+_PATIENCE_SECONDS = 180.0
 # A running platform takes notice of a new key within two.
 _NOTICE_SECONDS = 2.5
 _YEAR_DAYS = 365.25
@@ -48,10 +50,9 @@ def demo(
 
     Example: `septet demo --months 6 --drift-at 60d`
     """
-    from cli.announcement import base_of
+    from cli.asking import Asker, platform_url
     from cli.duration import read_moment
     from cli.player import Player
-    from cli.posting import Poster
     from cli.screen import err, out
     from core import clock
     from core.settings import load_settings
@@ -59,18 +60,17 @@ def demo(
     settings = load_settings()
     span = _span(months, drift_on=read_moment(drift_at, option="--drift-at", ahead=False).date())
     configs = _playing(settings)
-    address = url or base_of(settings)
+    address = url or platform_url(settings)
     # Before a key is made: without a platform there is nothing to open.
-    with Poster(address) as poster:
-        poster.get("/livez")
+    Asker(address, "").download("/livez")
     key = _key(settings, key_file, is_elsewhere=url is not None)
     began = clock.now()
-    with Poster(address, key) as poster:
-        player = Player(poster, list(configs))
+    with Asker(address, key, patience_seconds=_PATIENCE_SECONDS) as asker:
+        player = Player(asker, list(configs))
         _play(player, configs, settings=settings, span=span, seed=seed)
     err().print(f"[dim]Played in {(clock.now() - began).total_seconds():.0f} s.[/dim]")
     out().print(_table(player.tallies))
-    for line in _addresses(address, span):
+    for line in _addresses(address, span, player.best_known):
         out().print(line, soft_wrap=True)
 
 
@@ -144,21 +144,15 @@ def _key(settings: Settings, key_file: Path | None, *, is_elsewhere: bool) -> st
     """
     import os
 
+    from cli.asking import KEY_VARIABLE, read_key
     from core.errors import FieldProblem
     from core.refusals import FieldsInvalid
 
-    if key_file is not None:
-        try:
-            return key_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            allowed = "a file that holds an admin key and nothing else is allowed"
-            raise FieldsInvalid([FieldProblem("--key-file", "cannot be read", allowed)]) from error
-    given = os.environ.get(_KEY_VARIABLE, "").strip()
-    if given:
-        return given
+    if key_file is not None or os.environ.get(KEY_VARIABLE):
+        return read_key(key_file)
     if is_elsewhere or not settings.records_url.startswith("sqlite:"):
-        allowed = f"export {_KEY_VARIABLE}=sep_live_… of an admin, or name a file with --key-file"
-        raise FieldsInvalid([FieldProblem(_KEY_VARIABLE, "is not set", allowed)])
+        allowed = f"export {KEY_VARIABLE}=sep_live_… of an admin, or name a file with --key-file"
+        raise FieldsInvalid([FieldProblem(KEY_VARIABLE, "is not set", allowed)])
     return _new_key(settings)
 
 
@@ -206,14 +200,14 @@ def _table(tallies: Mapping[str, Tally]) -> Table:
     return table
 
 
-def _addresses(address: str, span: Span) -> Iterator[str]:
+def _addresses(address: str, span: Span, entity: str) -> Iterator[str]:
     """Name what to look at now."""
     yield f"Played {span.first} to {span.last}; the drift begins on {span.drift_on}. Look at:"
     for path in (
-        "trends?model=churn&by=week",
-        "trends?model=anomaly&by=day&format=png",
-        "features/nps?model=churn",
+        f"trends?model=churn&by=week&since={span.first}T00:00:00Z",
+        f"trends?model=anomaly&by=day&since={span.first}T00:00:00Z&format=png",
+        f"features/nps?model=churn&since={span.first}T00:00:00Z&format=png",
         "predictions?model=churn&limit=20",
-        "entities/C0000001",
+        f"entities/{quote(entity)}?since={span.first}T00:00:00Z",
     ):
         yield f"  [cyan]{address}/api/history/{path}[/cyan]"

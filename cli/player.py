@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from cli.posting import Refused
+from cli.asking import PlatformRefused
 from services.predictions.backfill import NAME as BACKFILL
 
 if TYPE_CHECKING:
-    from cli.posting import Poster
+    from cli.asking import Asker
     from training.demo.outcomes import Outcome
     from training.demo.play import Batch, Play
 
@@ -49,16 +50,17 @@ class Player:
 
     Parameters
     ----------
-    poster
+    asker
         Asks the platform, with an admin's key.
     models
         Names of the models that play.
     """
 
-    def __init__(self, poster: Poster, models: Sequence[str]) -> None:
-        self._poster = poster
+    def __init__(self, asker: Asker, models: Sequence[str]) -> None:
+        self._asker = asker
         self.tallies = {model: Tally() for model in models}
         self._to_tell: list[tuple[Outcome, Fields]] = []
+        self._seen: dict[str, Counter[str]] = {}
 
     def play(self, play: Play, *, after_day: Callable[[], None]) -> None:
         """Ask all that is asked.
@@ -72,7 +74,7 @@ class Player:
 
         Raises
         ------
-        NobodyAnswers, Refused
+        PlatformDown, PlatformRefused
             The platform does not play along.
         """
         for _, batches in play.days():
@@ -91,7 +93,7 @@ class Player:
 
         Raises
         ------
-        NobodyAnswers, Refused
+        PlatformDown, PlatformRefused
             The platform does not play along.
         """
         ordered = sorted(self._to_tell, key=lambda one: one[0].told_on)
@@ -100,13 +102,18 @@ class Player:
             for start in range(0, len(chosen), _TOGETHER):
                 self._tell(chosen[start : start + _TOGETHER])
 
+    @property
+    def best_known(self) -> str:
+        """The entity that most models were asked about, and of those the most often."""
+        return max(self._seen, key=lambda one: (len(self._seen[one]), self._seen[one].total()))
+
     def _ask(self, batch: Batch) -> None:
         """Ask a batch, and note what is to be told of its rows."""
         tally = self.tallies[batch.model]
         try:
-            said = self._poster.post(batch.path, batch.body, {BACKFILL: batch.at.isoformat()})
-        except Refused as error:
-            if error.problem_code != _NO_CHAMPION:
+            said = self._asker.post(batch.path, batch.body, {BACKFILL: batch.at.isoformat()})
+        except PlatformRefused as error:
+            if error.code != _NO_CHAMPION:
                 raise
             tally.left_out = "it has no champion yet"
             return
@@ -115,11 +122,13 @@ class Player:
         for row, outcomes in zip(said["rows"], batch.outcomes, strict=True):
             if row["answer"] is None:
                 continue
+            entity = row["answer"]["entity"]
+            self._seen.setdefault(entity, Counter())[batch.model] += 1
             about = {"model": batch.model, "prediction_id": row["answer"]["prediction_id"]}
             self._to_tell += [(one, about | one.content) for one in outcomes]
 
     def _tell(self, outcomes: Sequence[Fields]) -> None:
-        said = self._poster.post(_OUTCOMES, orjson.dumps({"outcomes": outcomes}))
+        said = self._asker.post(_OUTCOMES, orjson.dumps({"outcomes": outcomes}))
         refused = _indexes(said["rows"])
         for place, outcome in enumerate(outcomes):
             tally = self.tallies[outcome["model"]]

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^/]+$",
         description="Where the historian answers; on this machine when unset.",
     )
+    history_host: str = Field(default="127.0.0.1", description="Address the historian listens on.")
     history_port: int = Field(default=8802, ge=1, le=65535, description="Port of the historian.")
     history_token: SecretStr | None = Field(
         default=None,

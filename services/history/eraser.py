@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -50,8 +50,10 @@ class _Renewal:
     """A file of the log, what comes in its place, and how many rows each erasure takes."""
 
     old: LogFile
-    new: LogFile | None
-    rows: Mapping[str, int]
+    new: LogFile | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    old_sha256: str = ""
+    new_sha256: str | None = None
 
 
 class Eraser:
@@ -136,6 +138,8 @@ class Eraser:
             table = self._log.read(model, file, columns=("prediction_id", *_TOLD))
             if table is None:
                 continue
+            # What several want together is little: each looks through that alone.
+            table = table.filter(wanted.rows(table))
             for one in asked:
                 rows = self._wanted([one]).rows(table)
                 if rows is not None:
@@ -151,7 +155,7 @@ class Eraser:
                 continue
             for erasure in self._erasures.of_state("asked"):
                 planned = [
-                    self._planned(place, month, one, one.rows[erasure.id])
+                    _planned(place, month, one, one.rows[erasure.id])
                     for one in renewals
                     if one.rows.get(erasure.id)
                 ]
@@ -172,15 +176,21 @@ class Eraser:
         if table is not None and rows is None:
             return None
         whole = None if table is None else self._log.read(place, file)
-        if whole is None:
+        if table is None or whole is None:
             # It cannot be read: it leaves the log, and is deleted in the end.
-            return _Renewal(file, None, {})
+            return _Renewal(file)
         left = whole.filter(pc.invert(rows))
         new = self._log.write(place, left)[0] if left.num_rows else None
-        return _Renewal(file, new, self._counted(table, ids))
+        return _Renewal(
+            file,
+            new,
+            self._counted(table.filter(rows), ids),
+            self._sha256(place, file),
+            None if new is None else self._sha256(place, new),
+        )
 
     def _counted(self, table: pa.Table, ids: Ids) -> dict[str, int]:
-        """Count the rows of each erasure; one that two want counts for the first."""
+        """Count the rows of each erasure among those that go; what two want is the first one's."""
         found: dict[str, int] = {}
         for one in self._erasures.of_state("asked"):
             rows = self._wanted([one]).rows(table, ids.get(one.id, ()))
@@ -188,19 +198,6 @@ class Eraser:
                 found[one.id] = pc.sum(rows).as_py()
                 table = table.filter(pc.invert(rows))
         return found
-
-    def _planned(self, place: str, month: str, renewal: _Renewal, rows: int) -> Rewritten:
-        old, new = renewal.old, renewal.new
-        return Rewritten(
-            place=place,
-            month=month,
-            day=old.day,
-            before=old.name,
-            before_sha256=self._sha256(place, old),
-            erased_rows=rows,
-            after=None if new is None else new.name,
-            after_sha256=None if new is None else self._sha256(place, new),
-        )
 
     def _sha256(self, place: str, file: LogFile) -> str:
         return sha256(self._log.store.read(self._log.key(place, file))).hexdigest()
@@ -246,8 +243,10 @@ class Eraser:
             for month in self._log.months(place):
                 for file in self._log.manifest(place, month).files:
                     table = self._read(place, file, wanted)
-                    if table is None or wanted.rows(table) is None:
+                    hits = None if table is None else wanted.rows(table)
+                    if table is None or hits is None:
                         continue
+                    table = table.filter(hits)
                     for one in due:
                         rows = self._wanted([one]).rows(table)
                         found[one.id][place] += 0 if rows is None else pc.sum(rows).as_py()
@@ -261,6 +260,20 @@ class Eraser:
 
     def _wanted(self, erasures: Sequence[Erasure]) -> Wanted:
         return Wanted(erasures, self._erasures.conceal)
+
+
+def _planned(place: str, month: str, renewal: _Renewal, rows: int) -> Rewritten:
+    old, new = renewal.old, renewal.new
+    return Rewritten(
+        place=place,
+        month=month,
+        day=old.day,
+        before=old.name,
+        before_sha256=renewal.old_sha256,
+        erased_rows=rows,
+        after=None if new is None else new.name,
+        after_sha256=renewal.new_sha256,
+    )
 
 
 def _renewed(manifest: Manifest, renewals: Sequence[_Renewal]) -> Manifest:

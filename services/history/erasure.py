@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -178,7 +179,8 @@ class Erasures:
         """
         seen = self._seen or set()
         new = set(self._log.store.keys(f"{FOLDER}/*{_SUFFIX}")) - seen
-        found = {key: self._read(key) for key in sorted(new)}
+        contents = self._log.store.read_all(sorted(new))
+        found = {key: _parsed(self._log, key, one) for key, one in contents.items()}
         for key, one in found.items():
             if one.owner == self._log.owner:
                 self._own[one.id] = one
@@ -188,7 +190,7 @@ class Erasures:
             told = one.model_dump(include={"id", "asked_at", "asked_by", "entity_sha256"})
             own = Erasure(state="asked", owner=self._log.owner, **told)
             self._own.setdefault(one.id, own)
-        self._seen = seen | new
+        self._seen = seen | set(found)
         if found:
             self._wanted = Wanted(self._own.values(), self.conceal)
 
@@ -242,15 +244,40 @@ class Erasures:
         """Say whether rows of an erased entity may stand in a segment that is damaged."""
         return bool(self._wanted) and may_hold(segment, self._wanted.latest_us)
 
-    def _read(self, key: str) -> Erasure:
-        try:
-            return Erasure.model_validate_json(self._log.store.read(key))
-        except ValidationError as error:
-            raise ManifestCorrupt(self._log.store.place(key)) from error
-
     def _write(self, key: str, erasure: Erasure) -> None:
         content = erasure.model_dump_json(indent=1).encode()
         self._log.store.write(key, lambda file: file.write(content))
+
+
+def proofs(log: PredictionLog, identity: str) -> list[Erasure]:
+    """Give what became of an erasure, of each worker that has met it; nothing when none has.
+
+    Parameters
+    ----------
+    log
+        Where it stands; whoever reads may ask.
+    identity
+        Id of the erasure, as a UUID is written.
+
+    Raises
+    ------
+    ManifestCorrupt
+        A file was not written by us.
+    """
+    try:
+        name = UUID(identity).hex
+    except ValueError:
+        return []
+    keys = [f"{FOLDER}/{name}{_SUFFIX}", *log.store.keys(f"{FOLDER}/{name}.*{_SUFFIX}")]
+    found = log.store.read_all(keys)
+    return [_parsed(log, key, found[key]) for key in keys if key in found]
+
+
+def _parsed(log: PredictionLog, key: str, content: bytes) -> Erasure:
+    try:
+        return Erasure.model_validate_json(content)
+    except ValidationError as error:
+        raise ManifestCorrupt(log.store.place(key)) from error
 
 
 def may_hold(segment: Path, until_us: int) -> bool:

@@ -27,6 +27,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bentos.catalog import CATALOG, predictor_type
+from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
 from bentos.problem import render
 from core.config import ModelConfig, load_model_config
@@ -37,6 +38,7 @@ from core.registry import Registry
 from core.settings import Settings, load_settings
 from services.fields import query_refusal
 from services.history.log import PredictionLog
+from services.history.masking import open_masking
 from services.history.questions import BacktestQuestion, ReplayQuestion
 from services.history.reader.archive import Archive
 from services.history.reader.library import Answer, Asking, Library, page_answer, questions_of
@@ -44,7 +46,6 @@ from services.history.reader.profiles import ReleasedProfiles
 from services.history.token import history_token
 from services.history.workflow import BacktestJobs, end_jobs, launch_jobs
 
-HOST = "127.0.0.1"
 _MOST_BODY = 1 << 20
 Questions = dict[str, tuple[type[BaseModel], Callable[[Any, Asking], Answer]]]
 
@@ -133,6 +134,7 @@ def build_library(
     def config_of(model: str) -> ModelConfig:
         return load_model_config(settings.model_config_path(model))
 
+    _, secret = open_masking(settings, read_platform_config(settings).history)
     return Library(
         PredictionLog(settings.predictions_place, owner="historian"),
         models=CATALOG,
@@ -145,6 +147,7 @@ def build_library(
             kind_of,
         ),
         secret=history_token(settings).encode(),
+        hashed=None if secret is None else secret.hash,
         profile_of=ReleasedProfiles(settings.releases),
     )
 
@@ -181,7 +184,7 @@ def main() -> int:
     counter = Counter(questions, token=history_token(settings))
     log.info("historian_started", port=settings.history_port)
     uvicorn.run(
-        counter.app(), host=HOST, port=settings.history_port, log_level="warning",
+        counter.app(), host=settings.history_host, port=settings.history_port, log_level="warning",
         access_log=False, lifespan="off",
     )  # fmt: skip
     end_jobs()

@@ -87,6 +87,11 @@ class PredictionLog:
         """Name what the log has folders of: models, and refusals."""
         return sorted({key.partition("/")[0] for key in self.store.keys(f"*/*{SUFFIX}")})
 
+    def owners(self) -> list[str]:
+        """Name the workers that have written here."""
+        names = (_name_of(key).removesuffix(SUFFIX) for key in self.store.keys(f"*/*{SUFFIX}"))
+        return sorted({name.partition(".")[2] for name in names})
+
     def key(self, model: str, file: LogFile) -> str:
         """Give the key of a file."""
         return f"{model}/{file.day}/{file.name}"

@@ -54,7 +54,7 @@ class Asked:
             made = str(uuid4())
             is_refused = self.refuses_first and index == 0
             self.ids |= set() if is_refused else {made}
-            answer = None if is_refused else {"prediction_id": made}
+            answer = None if is_refused else {"prediction_id": made, "entity": "C0000007"}
             rows.append({"index": index, "answer": answer, "problem": None})
         refused = sum(row["answer"] is None for row in rows)
         return 200, {"answered": len(rows) - refused, "refused": refused, "rows": rows}
@@ -245,7 +245,7 @@ def test_without_a_platform_no_key_is_made(home: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("SEPTET_HOME", str(home / "empty"))
     monkeypatch.setenv("SEPTET_PORT", "1")
     result = septet("demo")
-    assert result.exit_code == Exit.FAULT
+    assert result.exit_code == Exit.PLATFORM_DOWN
     assert "Start it with `septet up`" in " ".join(result.output.split())
     assert not (home / "empty" / "records.db").exists()
 
@@ -254,7 +254,7 @@ def test_without_a_platform_no_key_is_made(home: Path, monkeypatch: pytest.Monke
 def test_a_platform_that_refuses_is_quoted(asked: Asked) -> None:
     asked.is_shut = True
     result = septet("demo", "--months", "1", "--url", asked.url)
-    assert result.exit_code == Exit.FAULT
+    assert result.exit_code == Exit.PLATFORM_REFUSED
     assert "The key has the role viewer." in result.output
     assert asked.outcomes == []
 

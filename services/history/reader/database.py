@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
+from core import clock
 from core.errors import SeptetError
 from core.history_faults import HistoryTooLarge
 from core.logs import get_logger
 from services.history.log import PredictionLog
-from services.history.reader.scan import Scan, Scanner
+from services.history.reader.scan import Hashed, Scan, Scanner
 
 Params = Mapping[str, Any]
 Found = TypeVar("Found")
@@ -34,6 +35,8 @@ class Database:
     ----------
     log
         What is read.
+    hashed
+        How a text is written where its column is masked.
     memory_mib
         How much memory all questions together may take.
     threads
@@ -46,11 +49,12 @@ class Database:
         self,
         log: PredictionLog,
         *,
+        hashed: Hashed | None = None,
         memory_mib: int = 400,
         threads: int = 2,
         seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self.scanner = Scanner(log)
+        self.scanner = Scanner(log, hashed)
         self._seconds = seconds
         self._connection = duckdb.connect(":memory:")
         if log.filesystem is not None:
@@ -68,6 +72,10 @@ class Database:
             "lock_configuration = true",
         ):
             set_to(f"SET {setting}")
+        # The first time that is read brings in what Arrow reads it with, which takes a second.
+        self._connection.sql(
+            "SELECT $at AS at", params={"at": clock.now()}
+        ).to_arrow_table().to_pylist()
 
     def close(self) -> None:
         """Let go of all."""

@@ -108,6 +108,7 @@ class Entities:
             told = self.database.scanner.scan(outcomes.place_of(model))
             query = _query(found, kind, keys, question.limit)
             params: Row = {"since": since, "until": until, "entity": entity}
+            params["hashed"] = found.written(entity)
             if told.files:
                 query = outcomes.joined(query, kind)
                 params["told"] = list(told.files)
@@ -122,14 +123,16 @@ class Entities:
 def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> str:
     """Write the query of a model's rows, the newest alone."""
     inputs = [key for key in keys if kind_of(scan.releases, INPUT + key) == "text"]
-    held = [f"{quoted(INPUT + key)} = $entity" for key in inputs]
+    known_as = "IN ($entity, $hashed)"
+    held = [f"{quoted(INPUT + key)} {known_as}" for key in inputs]
     by = " ".join(f"WHEN {test} THEN {_text(key)}" for test, key in zip(held, inputs, strict=True))
-    found_by = f"CASE WHEN entity = $entity THEN NULL {by} END"
+    found_by = f"CASE WHEN entity {known_as} THEN NULL {by} END"
+    any_of = " OR ".join([f"entity {known_as}", *held])
     return f"""
         SELECT "at", version, {headline(kind)} AS value, flags IS NOT NULL AS flagged,
                as_of_offset_minutes, {found_by} AS found_by, {outcomes.needs(kind)}
         FROM {scan.source}
-        WHERE "at" >= $since AND "at" < $until AND ({" OR ".join(["entity = $entity", *held])})
+        WHERE "at" >= $since AND "at" < $until AND ({any_of})
         ORDER BY "at" DESC, prediction_id DESC LIMIT {limit}
     """
 

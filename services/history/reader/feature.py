@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -46,6 +46,7 @@ _UNNOTED = (
     "How the input was distributed in training is not noted: the first step stands for training."
 )
 _SMALL, _LARGE = 0.1, 0.25
+_LAST_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ def _series(
 ) -> Series:
     given = _SHARES + (_MIDDLE if is_number else ())
     rows: list[list[Any]] = []
-    excess = None
+    excess: list[float] = []
     # Groups that neither training nor any step has say nothing.
     places = [
         i for i, share in enumerate(held.shares)
@@ -307,7 +308,7 @@ def _series(
         shares = [part.volumes[i] / volume for i in places]
         psi = bins.stability(shares, [held.shares[i] for i in places])
         chance = bins.by_chance(len(places), volume, held.rows)
-        excess = psi - chance
+        excess.append(psi - chance)
         # As columns have it: the median first.
         middle = [one[i] for one in (part.middle, held.middle) if one for i in (1, 0, 2)]
         rows += [
@@ -324,12 +325,15 @@ def _series(
     )
 
 
-def _verdict(excess: float | None, by: str) -> str:
-    """Say how the last step stands, beyond chance."""
-    if excess is None:
+def _verdict(excess: Sequence[float], by: str) -> str:
+    """Say how the last steps stand, beyond chance: one alone has few predictions."""
+    if not excess:
         return ""
+    last = excess[-_LAST_STEPS:]
+    shift = sum(last) / len(last)
     words = ("no shift", "a moderate shift", "a large shift")
-    return f": {words[(excess >= _SMALL) + (excess >= _LARGE)]} in the last {by}"
+    when = f"the last {by}" if len(last) == 1 else f"the last {len(last)} {by}s"
+    return f": {words[(shift >= _SMALL) + (shift >= _LARGE)]} in {when}"
 
 
 def _chart(*, is_number: bool) -> Chart:

@@ -39,7 +39,10 @@ def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
     since, until = filters.span
     parts = ['"at" >= $since', '"at" < $until']
     params: dict[str, Any] = {"since": since, "until": until}
-    for name in ("version", "entity", "caller", "source"):
+    if filters.entity is not None:
+        parts.append("entity IN ($entity, $entity_hashed)")
+        params |= {"entity": filters.entity, "entity_hashed": scan.written(filters.entity)}
+    for name in ("version", "caller", "source"):
         if (value := getattr(filters, name)) is not None:
             parts.append(f"{name} = ${name}")
             params[name] = value
@@ -54,8 +57,10 @@ def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
     for place, match in enumerate(filters.where):
         name, _, value = match.partition(":")
         column = level(scan, "where", name)
-        parts.append(f"{column.sql} = $where{place}")
-        params[f"where{place}"] = value_of(column, value)
+        wanted = value_of(column, value)
+        parts.append(f"{column.sql} IN ($where{place}, $where{place}_hashed)")
+        params[f"where{place}"] = wanted
+        params[f"where{place}_hashed"] = scan.written(wanted) if isinstance(wanted, str) else wanted
     return " AND ".join(parts), params
 
 

@@ -36,6 +36,7 @@ from services.history.reader.page import Pages
 from services.history.reader.proof import read_erasure
 from services.history.reader.receipt import Receipts
 from services.history.reader.replay import Replays
+from services.history.reader.scan import Hashed
 from services.history.reader.told import Outcomes
 from services.history.reader.trends import Trends
 
@@ -97,6 +98,8 @@ class Library:
         Seals cursors.
     profile_of
         Gives how an input of a model was distributed in training; nothing where that was not noted.
+    hashed
+        How a text is written where its column is masked.
     """
 
     def __init__(
@@ -109,11 +112,12 @@ class Library:
         archive: Archive,
         secret: bytes,
         profile_of: ProfileOf = no_profile,
+        hashed: Hashed | None = None,
     ) -> None:
         self._models = tuple(models)
         self._log = log
         self._kind_of = kind_of
-        self.database = Database(log)
+        self.database = Database(log, hashed=hashed)
         self.pages = Pages(self.database, Sealer(secret))
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)
         self.replays = Replays(self.receipts, archive)

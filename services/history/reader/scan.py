@@ -16,6 +16,7 @@ from services.history.lineage import Descriptions, releases_in
 from services.history.log import PredictionLog, utc_day
 from services.history.manifest import LogFile
 
+Hashed = Callable[[str], str]
 _MOST_FOOTERS = 20_000
 # A backfill, or a clock that was set back, may put a row a little beside its day.
 _MARGIN = timedelta(hours=1)
@@ -44,6 +45,8 @@ class Scan:
         Whether all have the same columns.
     notes
         What a reader of the answer must know: files that could not be read.
+    hashed
+        How a text is written where ``history.masks`` hashes its column; nothing without a secret.
     mixed
         Columns that changed their kind, as from numbers to text.
     each
@@ -57,8 +60,13 @@ class Scan:
     releases: Descriptions
     is_even: bool
     notes: tuple[str, ...] = ()
+    hashed: Hashed | None = None
     mixed: frozenset[str] = frozenset()
     each: tuple[Mapping[str, pa.DataType], ...] = ()
+
+    def written(self, text: str) -> str:
+        """Give a text as the log has it where its column is masked; as it is without masks."""
+        return text if self.hashed is None else self.hashed(text)
 
     @property
     def source(self) -> str:
@@ -101,9 +109,12 @@ class Scanner:
     ----------
     log
         The log.
+    hashed
+        As in ``Scan``.
     """
 
     log: PredictionLog
+    hashed: Hashed | None = None
     _footers: OrderedDict[str, _Footer] = field(default_factory=OrderedDict)
     _damaged: set[str] = field(default_factory=set)
 
@@ -148,7 +159,18 @@ class Scanner:
         notes = (_note(left_out),) if left_out else ()
         mixed = frozenset() if is_even else _mixed(footers)
         each = tuple(footer.types for footer in footers)
-        return Scan(place, tuple(files), tuple(facts), types, releases, is_even, notes, mixed, each)
+        return Scan(
+            place,
+            tuple(files),
+            tuple(facts),
+            types,
+            releases,
+            is_even,
+            notes,
+            self.hashed,
+            mixed,
+            each,
+        )
 
     def leave_out(self, scan: Scan, reads: Callable[[str], bool]) -> bool:
         """Look which files of a scan cannot be read, and leave them out from now on.

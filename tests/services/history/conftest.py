@@ -53,6 +53,10 @@ class Pen:
         at_ns = self._at_ns if at_ns is None else at_ns
         assert self._segment.append(kind, at_ns, latency_us, *parts)
 
+    def turn(self, at_ns: int) -> None:
+        """Set the clock."""
+        self._at_ns = at_ns
+
     def finish(self) -> None:
         """Hand the segment on."""
         self._segment.finish()

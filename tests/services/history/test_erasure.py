@@ -14,7 +14,7 @@ import pytest
 from bentos.release import Release
 from services.history.decoding import OUTCOMES_OF
 from services.history.eraser import Eraser
-from services.history.erasure import FOLDER, Erasure, Erasures
+from services.history.erasure import FOLDER, Erasures, proofs
 from services.history.housekeeping import Housekeeper
 from services.history.log import PredictionLog
 from services.history.manifest import ManifestCorrupt
@@ -159,10 +159,10 @@ class TestWhatIsErased:
         asked.append(ask(spool, "c1", name="e-4", at_ns=NOON_NS + 2 * HOUR_NS))
         worker = Worker(tmp_path)
         worker.work()
-        proofs = [erasure_of(worker.log, one) for one in asked]
-        assert [one.state for one in proofs] == ["done"] * 4
+        found = [erasure_of(worker.log, one) for one in asked]
+        assert [one.state for one in found] == ["done"] * 4
         # Two asked for the same one: its rows count for the first.
-        assert [one.places["churn"].erased_rows for one in proofs] == [3, 3, 0, 0]
+        assert [one.places["churn"].erased_rows for one in found] == [3, 3, 0, 0]
         assert entities(worker.log) == sorted(["c0", "c2", "c4"] * 3)
 
 
@@ -301,11 +301,21 @@ class TestWhenItIsDone:
         assert entities(workers["one"].log) == ["c2", "c2"]
         keys = workers["one"].log.store.keys(f"{FOLDER}/*.json")
         assert keys == [f"{FOLDER}/{identity}.json", f"{FOLDER}/{identity}.two.json"]
-        proofs = [Erasure.model_validate_json(workers["one"].log.store.read(key)) for key in keys]
-        assert [(one.owner, one.state) for one in proofs] == [("one", "done"), ("two", "done")]
+        found = proofs(workers["one"].log, identity)
+        assert [(one.owner, one.state) for one in found] == [("one", "done"), ("two", "done")]
+        assert workers["one"].log.owners() == ["one", "two"]
         for name, home in homes.items():
             again = Worker(home, PredictionLog(tmp_path / "log", owner=name))
             assert again.eraser.step() == again.eraser.finish() == 0
+
+    @pytest.mark.parametrize("identity", ["", "../x", "*", "0" * 32])
+    def test_of_an_erasure_that_was_never_asked_there_is_no_proof(
+        self, tmp_path: Path, identity: str
+    ) -> None:
+        worker = Worker(tmp_path)
+        ask(tmp_path / "spool", "c1")
+        worker.work()
+        assert proofs(worker.log, identity) == []
 
     def test_without_an_erasure_nothing_is_written(self, tmp_path: Path, release: Release) -> None:
         fill(tmp_path, release)
@@ -321,6 +331,9 @@ def test_killed_at_any_call_it_is_erased_once_and_the_log_is_whole_throughout(
         answers = fill(home, release)
         Worker(home).work()
         others = sorted(one["prediction_id"] for one in answers if one["entity"] != "c1")
+        quarantine = home / "spool" / "quarantine"
+        quarantine.mkdir()
+        (quarantine / "z-0.seg").write_bytes(b"cannot be read")
         # A second one: where it fell into the same files, each has its own rows.
         identities = [ask(home / "spool", f"c{one}", name=f"e-{one}") for one in (1, 7)]
         killed = killed_at(number, lambda home=home: Worker(home).work())  # type: ignore[misc]
@@ -336,6 +349,8 @@ def test_killed_at_any_call_it_is_erased_once_and_the_log_is_whole_throughout(
             "churn": 3, OUTCOMES: 4,
         }  # fmt: skip
         assert not none.files
+        assert "spool/quarantine/z-0.seg" in {*one.deleted, *none.deleted}
+        assert not list(quarantine.iterdir())
         # Nothing of what was begun and left behind is in the proof, nor on the disk.
         named = {file.name for _, file in log_of(home).files("churn")}
         assert {file.after for file in one.files if file.place == "churn"} <= named

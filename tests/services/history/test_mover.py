@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -12,14 +15,18 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from bentos.answering import predict_rows, read_row
 from bentos.release import Release
 from core.errors import AnswerRefused
 from services.history.housekeeping import Housekeeper
 from services.history.mover import Mover, merged, owner_of
+from services.predictions.journal import Asked, Journal
 from services.predictions.segment import Segment
 from tests.services.history.conftest import (
+    CALLER,
     DAY_NS,
     NOON_NS,
+    Pen,
     hex_of,
     ids_of,
     log_of,
@@ -32,6 +39,17 @@ from tests.services.history.conftest import (
     write_segment,
 )
 from tests.services.history.killing import counted, killed_at
+
+ROOT = Path(__file__).resolve().parents[3]
+# Files may not grow beyond a size: a write fails in the middle, as it does on a full disk.
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from tests.services.history.conftest import move
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+move(Path(sys.argv[1]))
+"""
 
 
 class TestWhatIsMoved:
@@ -143,6 +161,47 @@ class TestExactlyOnce:
         first.close()
         assert second.step().rows == 1
         second.close()
+
+    def test_a_disk_that_takes_no_more_in_the_middle_of_a_file_loses_nothing(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        answers = write_segment(
+            tmp_path / "spool", release, [row(i) for i in range(3000)], name="a", together=50
+        )
+        told = subprocess.run(
+            [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "File too large" in told.stderr
+        log = log_of(tmp_path)
+        assert ids_of(log) == []
+        assert [path.name for path in (tmp_path / "spool").glob("*.seg")] == ["a.seg"]
+        move(tmp_path)
+        assert ids_of(log) == sorted(one["prediction_id"] for one in answers)
+        assert not list((tmp_path / "predictions").rglob(".*"))
+
+    def test_a_clock_that_is_set_back_loses_nothing(self, tmp_path: Path, release: Release) -> None:
+        spool = tmp_path / "spool"
+        answers = []
+        for name, at_ns in (("a", NOON_NS), ("b", NOON_NS - DAY_NS), ("c", NOON_NS + DAY_NS)):
+            answers += write_segment(spool, release, [row(1), row(2)], name=name, at_ns=at_ns)
+        pen = Pen(spool / "d.open", NOON_NS + DAY_NS)
+        journal = Journal(pen)  # type: ignore[arg-type]  # what of a spool it asks for
+        for at_ns in (NOON_NS + DAY_NS, NOON_NS - DAY_NS, NOON_NS):
+            pen.turn(at_ns)
+            body = json.dumps(row(3)).encode()
+            asked = [Asked(CALLER.key_id, time.perf_counter(), body)]
+            outcomes = predict_rows(release, [read_row(release, row(3))], explain=False)
+            ends, _ = journal.outcomes(release, asked, outcomes)
+            answers += [json.loads(end) for end in ends if isinstance(end, bytes)]
+        pen.finish()
+        move(tmp_path)
+        log = log_of(tmp_path)
+        assert ids_of(log) == sorted(one["prediction_id"] for one in answers)
+        days = sorted(f"{one['at']:%F}" for one in rows_of(log))
+        assert days == ["2026-03-30"] * 3 + ["2026-03-31"] * 3 + ["2026-04-01"] * 3
+        Housekeeper(log, keep_days=None).step()
+        assert ids_of(log) == sorted(one["prediction_id"] for one in answers)
 
     def test_a_segment_that_came_back_is_not_moved_twice(
         self, tmp_path: Path, release: Release

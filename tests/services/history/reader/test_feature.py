@@ -107,7 +107,7 @@ def test_numbers_stand_in_tenths_of_training(log: PredictionLog) -> None:
         assert own[0]["training_high"] == edges[18]
     assert rows[0]["psi"] < 0.1
     assert rows[-1]["psi"] > 1
-    assert series.title.endswith("a large shift in the last week")
+    assert series.title.endswith("a large shift in the last 2 weeks")
     assert [len(plot.lines) for plot in plots_of(series)] == [1, 1]
     assert draw(series, "png").startswith(b"\x89PNG")
 

@@ -131,7 +131,7 @@ def test_an_input_can_be_followed_and_nulls_are_no_numbers(trends: Trends) -> No
     assert series.title == "churn: input.hours by month"
     for row in table_of(series):
         rows = parted("month", lambda _: None)[row["step"], None]
-        hours = [one["hours"] for one in rows if one["hours"] is not None]
+        hours: list[float] = [one["hours"] for one in rows if one["hours"] is not None]
         assert row["volume"] == len(rows)
         assert row["mean"] == pytest.approx(np.mean(hours))
 
@@ -152,10 +152,10 @@ def test_refusals_are_counted_beside_what_was_answered(trends: Trends, group: st
 
 def test_outcomes_are_shares_and_means_of_what_is_known(trends: Trends) -> None:
     series = read(trends, by="month", measure=["outcomes", "volume"])
-    told = {row["entity"]: row["value"] for row in TOLD}
+    told: dict[str, Any] = {str(row["entity"]): row["value"] for row in TOLD}
     for row in table_of(series):
         rows = parted("month", lambda _: None)[row["step"], None]
-        values = [told[one["entity"]] for one in rows if one["entity"] in told]
+        values: list[float] = [told[one["entity"]] for one in rows if one["entity"] in told]
         assert row["outcomes"] == len(values)
         assert row["outcome_share"] == pytest.approx(len(values) / len(rows))
         assert row["outcome_mean"] == pytest.approx(np.mean(values))
