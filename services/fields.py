@@ -70,6 +70,8 @@ def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
     name = ".".join(str(part) for part in place)
     if first["type"] == "extra_forbidden":
         return QueryInvalid(name, "is not known here", "see /docs for what is")
+    if (several := _of_several(first)) is not None:
+        return QueryInvalid(*several)
     return QueryInvalid(name, wrong_with(first), _allowed(first))
 
 
@@ -79,7 +81,19 @@ def _problem(fault: ErrorDetails, kind: type[BaseModel]) -> FieldProblem:
         known = list(kind.model_fields)
         hint = nearest(name, known)
         return FieldProblem(name, "is not a field here", f"{', '.join(known)} are.{hint}")
+    if (several := _of_several(fault)) is not None:
+        return FieldProblem(*several)
     return FieldProblem(name, wrong_with(fault), _allowed(fault))
+
+
+def _of_several(fault: ErrorDetails) -> tuple[str, str, str] | None:
+    """Read what is wrong with fields together, said as `<name> <fault>; <fix>`."""
+    said = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] != "value_error" or not isinstance(fault["input"], dict) or "; " not in said:
+        return None
+    name, _, rest = said.partition(" ")
+    wrong, _, fix = rest.partition("; ")
+    return name, wrong, fix.rstrip(".")
 
 
 def _allowed(fault: ErrorDetails) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -17,8 +18,18 @@ PAGE_ROWS = 1000
 EXPORT_ROWS = 100_000
 USUAL_DAYS = 30
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_LENGTH)]
+_MATCH = r"^[a-z][a-z0-9_.]{0,90}:.{1,512}$"
+
+
+def _match(value: object) -> object:
+    """Say what a pattern cannot."""
+    if isinstance(value, str) and re.match(_MATCH, value) is None:
+        raise ValueError("it should be a name and a value, such as region:north")
+    return value
+
+
 # `region:north`, `result.risk_band:high`.
-Match = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,90}:.{1,512}$", max_length=620)]
+Match = Annotated[str, BeforeValidator(_match), Field(pattern=_MATCH, max_length=620)]
 Picture = Literal["json", "png", "svg"]
 UUID_VERSION = 7
 # Nothing was predicted before, and a step or a margin leads to no year that there is not.
@@ -55,14 +66,17 @@ class Period(_Asked):
     def _runs_forward(self) -> Self:
         for given in (self.since, self.until):
             if given is not None and given < _FIRST:
-                raise ValueError("since and until should lie in 2000 or later")
+                name = "since" if given == self.since else "until"
+                raise ValueError(f"{name} lies before 2000; it should lie in 2000 or later")
         since, until = self.span
+        if self.since is None and until >= _LAST:
+            raise ValueError("until lies beyond 2199; it should lie before 2200")
         if since > clock.now():
             raise ValueError("since lies in the future; it should lie before now")
         if since >= until:
-            raise ValueError("since should lie before until")
+            raise ValueError("since does not lie before until; it should lie before until")
         if until >= _LAST:
-            raise ValueError("until should lie before 2200")
+            raise ValueError("until lies beyond 2199; it should lie before 2200")
         return self
 
     @property

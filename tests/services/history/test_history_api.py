@@ -1,0 +1,406 @@
+"""The history over HTTP: gate, routes, and the historian as the process it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from uuid_utils import uuid7
+
+from core import clock
+from tests.services.conftest import Client, assert_problem, start
+from tests.services.history.archive_house import PAST, PORT, House, build_house, prepared
+from tests.services.history.conftest import row
+
+ROWS, DAYS = 12, 3
+SERIES = [
+    ("trends", {"model": "churn", "measure": ["volume", "value", "errors", "outcomes", "latency"]}),
+    ("trends", {"model": "churn", "group": "region", "by": "week"}),
+    ("compare", {"model": "churn", "versus": "region:south", "where": "region:north"}),
+    ("features/hours", {"model": "churn", "by": "day"}),
+    ("features/region", {"model": "churn", "by": "day"}),
+    ("entities/c7", {}),
+]  # fmt: skip
+
+PICTURES = {"png": ("image/png", b"\x89PNG\r\n\x1a\n"), "svg": ("image/svg+xml", b"<?xml")}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = build_house(tmp_path_factory.mktemp("history") / "home")
+    told = {"model": "churn", "entity": "c7", "value": True}
+    assert house.client().post("/api/outcomes", json=told).json()["kept"] == 1
+    house.play(ROWS, days=DAYS)
+    late = {"model": "churn", "entity": "nobody", "value": False}
+    assert house.client("analyst").post("/api/outcomes", json=late).json()["kept"] == 1
+    house.historian.start()
+    house.settle(lambda: everything(house) == len(house.answers))
+    yield house
+    house.close()
+
+
+def everything(house: House) -> int:
+    answer = house.get("trends", model="churn", by="month")
+    assert answer.status_code == 200, answer.text
+    place = [column["name"] for column in answer.json()["columns"]].index("volume")
+    return sum(one[place] for one in answer.json()["rows"])
+
+
+def some_id(house: House, entity: str = "c7") -> str:
+    return next(key for key, one in house.asked.items() if one["client_id"] == entity)
+
+
+class TestPredictions:
+    def test_pages_hold_what_was_answered(self, house: House) -> None:
+        found: dict[str, Any] = {}
+        cursor: dict[str, str] = {}
+        while True:
+            page = house.get("predictions", "viewer", model="churn", limit=7, **cursor).json()
+            found |= {one["prediction_id"]: one for one in page["predictions"]}
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+        assert set(found) == set(house.answers)
+        for key, answer in house.answers.items():
+            one, asked = found[key], house.asked[key]
+            for name in ("model", "version", "entity", "as_of", "result", "flags", "drivers"):
+                assert one[name] == answer.get(name, "1" if name == "version" else None) or (
+                    name == "model"
+                )
+            assert {**one["input"], "client_id": one["entity"], "as_of": one["as_of"]} == asked
+
+    @pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
+    def test_tables_hold_the_same_rows(self, house: House, form: str) -> None:
+        page = house.get("predictions", model="churn", limit=1000).json()["predictions"]
+        answer = house.get("predictions", "viewer", model="churn", limit=1000, format=form)
+        assert answer.status_code == 200
+        assert answer.headers["content-disposition"] == f'attachment; filename="churn.{form}"'
+        kinds = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet",
+                 "arrow": "application/vnd.apache.arrow.stream"}  # fmt: skip
+        assert answer.headers["content-type"] == kinds[form]
+        rows: list[dict[str, Any]]
+        if form == "csv":
+            rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+            assert {one["input_region"] for one in rows} == {"north", "south", "'=1+1"}
+        else:
+            content = io.BytesIO(answer.content)
+            read = (
+                pq.read_table if form == "parquet" else lambda c: pa.ipc.open_stream(c).read_all()
+            )
+            rows = read(content).to_pylist()
+        assert [one["prediction_id"] for one in rows] == [one["prediction_id"] for one in page]
+        told = [float(one["result_probability"]) for one in rows]
+        assert told == [one["result"]["probability"] for one in page]
+
+    def test_the_link_of_a_table_leads_to_its_next_page(self, house: House) -> None:
+        asked = {"model": "churn", "limit": 5, "format": "csv", "flagged": "false"}
+        answer = house.get("predictions", "viewer", **asked)
+        seen = ids_of(answer)
+        while "next" in answer.links:
+            path = str(httpx.URL("http://septet/api/history/predictions").join(
+                answer.links["next"]["url"]).copy_with(scheme=None, host=None))  # fmt: skip
+            answer = house.client("viewer").get(path)
+            assert answer.status_code == 200, answer.text
+            seen += ids_of(answer)
+        plain = [key for key, one in house.answers.items() if not one["flags"]]
+        assert sorted(seen) == sorted(plain)
+
+
+def ids_of(answer: httpx.Response) -> list[str]:
+    return [one["prediction_id"] for one in csv.DictReader(io.StringIO(answer.text, newline=""))]
+
+
+class TestReceipt:
+    def test_it_tells_all_and_an_outcome_that_came_before(self, house: House) -> None:
+        key = some_id(house)
+        page = house.get(f"predictions/{key}", "viewer").json()
+        assert page["result"] == house.answers[key]["result"]
+        assert page["drivers"] == house.answers[key]["drivers"]
+        assert page["lineage"]["run_id"] == "run-1"
+        assert len(page["lineage"]["manifest_sha256"]) == 64
+        assert (page["outcome"]["value"], page["outcome"]["steps"]) == (1.0, 1)
+        assert page["outcome_due_at"].startswith("2026-05-01")
+        other = house.get(f"predictions/{some_id(house, 'c8')}").json()
+        assert other["outcome"] is None
+
+    def test_an_id_in_any_writing_is_the_same(self, house: House) -> None:
+        key = some_id(house)
+        for text in (key.upper(), key.replace("-", ""), f"{{{key}}}"):
+            assert house.get(f"predictions/{text}").json()["prediction_id"] == key
+
+
+class TestReplay:
+    def path(self, house: House) -> str:
+        return f"/api/history/predictions/{some_id(house)}/replay"
+
+    def test_the_very_version_gives_the_very_answer(self, house: House) -> None:
+        page = house.client("analyst").post(self.path(house), json={}).json()
+        assert (page["identical"], page["differences"], page["refused"]) == (True, [], None)
+        assert page["now"]["result"] == house.answers[some_id(house)]["result"]
+
+    def test_another_version_differs(self, house: House) -> None:
+        page = house.client("analyst").post(self.path(house), json={"version": "9"}).json()
+        assert (page["identical"], page["replayed_version"]) == (False, "9")
+        fields = [one["field"] for one in page["differences"]]
+        assert "result.probability" in fields
+
+    @pytest.mark.parametrize(
+        ("body", "status", "code", "said"),
+        [
+            ({"version": "77"}, 410, "ReleaseGone", "MLflow lists the versions"),
+            ({"versoin": "9"}, 422, "FieldsInvalid", "Did you mean 'version'?"),
+            ({"version": 9}, 422, "FieldsInvalid", "version"),
+            ({"version": ""}, 422, "FieldsInvalid", "version"),
+            ([], 422, "FieldsInvalid", "an object with the fields version"),
+        ],
+    )
+    def test_what_cannot_be_replayed_is_refused(
+        self, house: House, body: Any, status: int, code: str, said: str
+    ) -> None:
+        answer = house.client("analyst").post(self.path(house), json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert said in answer.text
+
+    def test_a_body_that_is_none_is_refused(self, house: House) -> None:
+        headers = {"content-type": "application/json"}
+        answer = house.client("analyst").post(self.path(house), content=b"{", headers=headers)
+        assert_problem(answer, 400, "JsonInvalid", "")
+
+
+def test_outcomes_tell_whether_they_belong_to_a_prediction(house: House) -> None:
+    page = house.get("outcomes", "viewer", model="churn").json()
+    assert (page["matched"], page["unmatched"]) == (1, 1)
+    assert {one["entity"]: one["predictions"] for one in page["outcomes"]} == {
+        "c7": 1, "nobody": 0,
+    }  # fmt: skip
+    page = house.get("outcomes", model="churn", state="unmatched").json()
+    assert [one["entity"] for one in page["outcomes"]] == ["nobody"]
+
+
+class TestSeries:
+    @pytest.mark.parametrize(("path", "query"), SERIES)
+    def test_data_comes_ready_to_draw(self, house: House, path: str, query: dict[str, Any]) -> None:
+        answer = house.get(path, "viewer", **query)
+        assert answer.status_code == 200, answer.text
+        series = answer.json()
+        assert series["rows"]
+        names = [column["name"] for column in series["columns"]]
+        assert all(len(one) == len(names) for one in series["rows"])
+        chart = series["chart"]
+        drawn = [chart["x"], *chart["y"], chart["low"], chart["high"], chart["by"]]
+        assert {one for one in drawn if one is not None} <= set(names)
+
+    @pytest.mark.parametrize(("path", "query"), SERIES)
+    @pytest.mark.parametrize("form", PICTURES)
+    def test_it_comes_as_a_picture(
+        self, house: House, path: str, query: dict[str, Any], form: str
+    ) -> None:
+        answer = house.get(path, "viewer", **query, format=form)
+        assert answer.status_code == 200, answer.text
+        kind, begin = PICTURES[form]
+        assert answer.headers["content-type"] == kind
+        assert answer.content.startswith(begin)
+
+    def test_refusals_stand_in_the_trend(self, house: House) -> None:
+        page = house.get("trends", model="churn", measure=["errors"], by="month").json()
+        names = [column["name"] for column in page["columns"]]
+        assert sum(one[names.index("refused")] for one in page["rows"]) == 1
+
+
+class TestWhoMay:
+    def test_a_large_page_needs_an_operator(self, house: House) -> None:
+        asked = {"model": "churn", "limit": 1001}
+        for who in ("viewer", "analyst"):
+            answer = house.get("predictions", who, **asked)
+            assert_problem(answer, 403, "ExportTooLarge", "needs the role operator")
+        assert house.get("predictions", "operator", **asked).status_code == 200
+        answer = house.get("predictions", "operator", model="churn", limit=100_001)
+        assert_problem(answer, 400, "QueryInvalid", "limit")
+
+    @pytest.mark.parametrize(("path", "query"), [*SERIES[:-1], ("predictions", {"model": "churn"}),
+                                                 ("outcomes", {"model": "churn"})])  # fmt: skip
+    def test_a_key_of_another_model_reads_no_page(
+        self, house: House, path: str, query: dict[str, Any]
+    ) -> None:
+        answer = house.get(path, "another model", **query)
+        assert_problem(answer, 403, "ModelOutOfScope", "revenue_leak")
+        assert house.get(path, "churn alone", **query).status_code == 200
+
+    def test_nor_a_receipt_nor_an_entity_nor_a_replay(self, house: House) -> None:
+        key = some_id(house)
+        answer = house.get(f"predictions/{key}", "another model")
+        assert_problem(answer, 404, "PredictionUnknown", key)
+        assert house.get(f"predictions/{key}", "churn alone").status_code == 200
+        path = f"/api/history/predictions/{key}/replay"
+        answer = house.client("another model").post(path, json={})
+        assert_problem(answer, 404, "PredictionUnknown", key)
+        mine, other = (
+            house.get("entities/c7", who).json()["rows"] for who in ("churn alone", "another model")
+        )
+        assert (len(mine), len(other)) == (1, 0)
+
+    @pytest.mark.parametrize(
+        ("method", "path", "who"),
+        [
+            ("POST", "predictions/01a208e3-aa18-7595-b18e-361f686aad6c/replay", "viewer"),
+            ("POST", "backtests", "analyst"),
+            ("DELETE", "entities/c7", "operator"),
+            ("GET", "erasures/0", "operator"),
+        ],
+    )
+    def test_what_a_role_may_not_do(self, house: House, method: str, path: str, who: str) -> None:
+        answer = house.client(who).request(method, f"/api/history/{path}", json={})
+        assert_problem(answer, 403, "RoleTooLow", "")
+
+
+FUTURE = (clock.now() + timedelta(days=400)).isoformat()
+NOW = clock.now().isoformat()
+CHURN = {"model": "churn"}
+TIMES: list[tuple[dict[str, Any], str]] = [
+    ({"since": NOW, "until": PAST.isoformat()}, "?since does not lie before until"),
+    ({"since": NOW, "until": NOW}, "?since does not lie before until"),
+    ({"since": FUTURE}, "?since lies in the future; it should lie before now."),
+    ({"since": FUTURE, "until": FUTURE}, "?since lies in the future; it should lie before now."),
+    ({"since": "2026-01-31T00:00:00"}, "a time with its zone is allowed"),
+    ({"since": "2026-01-31"}, "a time with its zone is allowed"),
+    ({"until": "yesterday"}, "a time with its zone is allowed"),
+    ({"until": "1767225600"}, "a time with its zone is allowed"),
+    ({"until": "0001-01-01T00:00:00+14:00"}, "should lie in 2000 or later"),
+    ({"until": "9999-12-31T23:59:59-14:00"}, "should lie before 2200"),
+]
+BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
+    *(("predictions", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
+    *(("trends", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
+    *(("entities/c7", times, 400, "QueryInvalid", said) for times, said in TIMES),
+    *(("outcomes", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
+    ("predictions", {}, 400, "QueryInvalid", "model"),
+    ("predictions", {"model": "chrun"}, 404, "ModelUnknown", "Did you mean 'churn'?"),
+    ("trends", {"model": "chrun"}, 404, "ModelUnknown", "Did you mean 'churn'?"),
+    ("predictions", CHURN | {"modle": "x"}, 400, "QueryInvalid", "is not known here"),
+    ("trends", CHURN | {"sql": "1"}, 400, "QueryInvalid", "is not known here"),
+    ("predictions", CHURN | {"where": "region"}, 400, "QueryInvalid", "region:north"),
+    ("predictions", CHURN | {"where": ":north"}, 400, "QueryInvalid", "region:north"),
+    ("predictions", CHURN | {"where": "regoin:a"}, 400, "QueryInvalid", "'input.region'?"),
+    ("predictions", CHURN | {"where": "hours:many"}, 400, "QueryInvalid", "such as 12.5"),
+    ("predictions", CHURN | {"where": ["region:a"] * 9}, 400, "QueryInvalid", "at most 8"),
+    ("predictions", CHURN | {"field": "band", "least": 1}, 400, "QueryInvalid", "result.prob"),
+    ("predictions", CHURN | {"least": "nan"}, 400, "QueryInvalid", "finite"),
+    ("predictions", CHURN | {"limit": 0}, 400, "QueryInvalid", "greater than or equal to 1"),
+    ("predictions", CHURN | {"format": "xlsx"}, 400, "QueryInvalid", "'parquet'"),
+    ("predictions", CHURN | {"cursor": "AAAA"}, 400, "QueryInvalid", "send `next` of the page"),
+    ("trends", CHURN | {"group": "regoin"}, 400, "QueryInvalid", "'input.region'?"),
+    ("trends", CHURN | {"measure": "mean"}, 400, "QueryInvalid", "'volume'"),
+    ("trends", CHURN | {"by": "year"}, 400, "QueryInvalid", "'month'"),
+    ("features/huors", CHURN, 400, "QueryInvalid", "hours"),
+    ("compare", CHURN | {"versus": "south"}, 400, "QueryInvalid", "versus"),
+    ("compare", CHURN, 400, "QueryInvalid", "versus is missing"),
+    (
+        "compare", CHURN | {"versus": "period:0001-01-01T00:00:00Z/0001-01-02T00:00:00Z"},
+        400, "QueryInvalid", "2000 or later",
+    ),
+    ("predictions/nothing", {}, 400, "QueryInvalid", "a UUID of version 7"),
+    (f"predictions/{uuid4()}", {}, 400, "QueryInvalid", "a UUID of version 7"),
+    (f"predictions/{uuid7()}", {}, 404, "PredictionUnknown", "within seconds"),
+    ("predictions/ffffffff-ffff-7fff-bfff-ffffffffffff", {}, 404, "PredictionUnknown", ""),
+    ("predictions/00000000-0000-7000-8000-000000000000", {}, 404, "PredictionUnknown", ""),
+    ("backtests/nothing", {}, 404, "BacktestUnknown", "begins one"),
+    ("backtests/%00", {}, 404, "BacktestUnknown", "begins one"),
+    ("erasures/nothing", {}, 404, "ErasureUnknown", "There is no erasure"),
+    (f"erasures/{'0' * 32}", {}, 404, "ErasureUnknown", "within seconds"),
+    ("erasures/..%2F..%2Fx", {}, 404, "", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD, ids=[f"{i}-{case[0]}" for i, case in enumerate(BAD)])
+def test_bad_input_is_refused_with_the_fix(
+    house: House, case: tuple[str, dict[str, Any], int, str, str]
+) -> None:
+    path, query, status, code, said = case
+    answer = house.get(path, **query)
+    assert answer.status_code == status, answer.text
+    problem = answer.json()
+    assert not code or problem["code"] == code
+    assert said in problem["detail"]
+
+
+def test_a_cursor_serves_its_own_question_alone(house: House) -> None:
+    cursor = house.get("predictions", model="churn", limit=3).json()["next"]
+    assert house.get("predictions", model="churn", limit=3, cursor=cursor).status_code == 200
+    flipped = ("B" if cursor[3] == "A" else "A").join((cursor[:3], cursor[4:]))
+    bad = [{"cursor": flipped}, {"cursor": cursor[:-2]}, {"cursor": cursor, "version": "1"},
+           {"cursor": cursor, "where": "region:north"}]  # fmt: skip
+    for query in bad:
+        answer = house.get("predictions", model="churn", limit=3, **query)
+        assert_problem(answer, 400, "QueryInvalid", "send `next` of the page before it")
+
+
+class TestHistorian:
+    def test_it_answers_nobody_without_the_token(self, house: House) -> None:
+        url = f"http://127.0.0.1:{house.historian.port}/rows"
+        for shown in (b"", b"Bearer x", b"Bearer \xfc"):
+            headers = [(b"Authorization", shown)] if shown else []
+            answer = httpx.post(url, json={"question": {"model": "churn"}}, headers=headers)
+            assert answer.status_code == 401
+            assert "churn" not in answer.text
+
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_one_that_is_down_or_not_ours_costs_no_prediction(
+        self, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+    ) -> None:
+        prepared(tmp_path / "home")
+        monkeypatch.setenv(PORT, str(house.historian.port if is_there else 1))
+        platform = start(tmp_path / "home", configs=tmp_path / "home" / "configs")
+        client = Client(platform.app, headers={"X-API-Key": platform.key})
+        for path in ("trends?model=churn", "predictions?model=churn", "entities/c1",
+                     f"predictions/{uuid7()}", "backtests/x", "erasures/x"):  # fmt: skip
+            answer = client.get(f"/api/history/{path}")
+            assert_problem(answer, 503, "HistoryDown", "septet up")
+            assert answer.headers["retry-after"] == "2"
+            assert ("status 401" in answer.text) == is_there
+        assert client.post("/api/churn", json=row(1)).status_code == 200
+        platform.close()
+
+
+class TestErasure:
+    def test_an_entity_is_erased_and_it_is_proved(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = "a/b ü#1"
+        answer = house.client().post("/api/churn", json=row(1, client_id=name)).json()
+        key = answer["prediction_id"]
+        path = "entities/a%2Fb%20%C3%BC%231"
+        house.settle(lambda: house.get(f"predictions/{key}").status_code == 200)
+        assert len(house.get(path).json()["rows"]) == 1
+        asked = house.client().request("DELETE", f"/api/history/{path}")
+        assert asked.status_code == 202
+        assert asked.json()["state"] == "asked"
+        proof = f"erasures/{asked.json()['erasure_id']}"
+        house.settle(lambda: house.get(proof).status_code == 200)
+        assert house.get(proof).json()["state"] in {"running", "done"}
+        now = clock.now
+        monkeypatch.setattr(clock, "now", lambda: now() + timedelta(minutes=2))
+        monkeypatch.setattr(house.keeper, "_tidied_s", None)
+        house.settle(lambda: house.get(proof).json()["state"] == "done")
+        [told] = house.get(proof).json()["proofs"]
+        assert told["places"]["churn"]["erased_rows"] == 1
+        assert all(place["remaining_rows"] == 0 for place in told["places"].values())
+        assert name not in house.get(proof).text
+        assert house.get(f"predictions/{key}").status_code == 404
+        assert house.get(path).json()["rows"] == []
+        assert everything(house) == len(house.answers)
+        lines = house.client().get("/api/audit", params={"action": "entity.erased"}).text
+        assert "entity.erased" in lines
+        assert name not in lines
+
+    def test_a_name_that_is_too_long_is_refused(self, house: House) -> None:
+        answer = house.client().request("DELETE", f"/api/history/entities/{'x' * 3000}")
+        assert_problem(answer, 400, "QueryInvalid", "are allowed")
