@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,17 @@ import pytest
 import yaml
 
 from core.settings import Settings
-from tests.serve.conftest import BIN, ROOT, Home, Server, make_key, running
+from tests.serve.conftest import (
+    BIN,
+    ROOT,
+    Home,
+    Server,
+    environment,
+    free_port,
+    make_key,
+    running,
+    stop,
+)
 
 pytestmark = pytest.mark.serve
 
@@ -51,9 +64,39 @@ def server(home: Home, scratch: Path, tmp_path_factory: pytest.TempPathFactory) 
     configs = tmp_path_factory.mktemp("configs") / "configs"
     shutil.copytree(ROOT / "configs", configs)
     open_wide(configs)
-    more = {"SEPTET_CONFIGS": str(configs)}
-    with running(TARGET, home=home.path, scratch=scratch, more=more) as started:
-        yield started
+    port = free_port()
+    more = {"SEPTET_CONFIGS": str(configs), "SEPTET_HISTORY_PORT": str(port)}
+    env = environment(home.path, scratch) | more
+    with ExitStack() as helpers:
+        for module in ("services.worker", "services.history.historian"):
+            helpers.enter_context(helper(module, env, scratch))
+        wait_until_there(f"http://127.0.0.1:{port}/livez")
+        with running(TARGET, home=home.path, scratch=scratch, more=more) as started:
+            yield started
+
+
+@contextmanager
+def helper(module: str, env: dict[str, str], scratch: Path) -> Iterator[None]:
+    """Run what stands beside the platform: the history is answered by a process of its own."""
+    with (scratch / f"{module}.log").open("wb") as log:
+        command = [sys.executable, "-m", module]
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        stop(process)
+    said = (scratch / f"{module}.log").read_text(errors="replace")
+    assert "question_failed" not in said, said[-5000:]
+
+
+def wait_until_there(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            httpx.get(url, timeout=2)
+            return
+        time.sleep(0.2)
+    pytest.fail(f"nobody answers at {url}")
 
 
 def key_of(role: str, server: Server, home: Home) -> str:
