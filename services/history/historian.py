@@ -32,6 +32,7 @@ from bentos.predictor import Predictor
 from bentos.problem import render
 from core.config import ModelConfig, load_model_config
 from core.errors import SeptetError
+from core.history_faults import BacktestUnknown
 from core.logs import configure_logs, get_logger
 from core.registry import Registry
 from core.settings import Settings, load_settings
@@ -158,7 +159,10 @@ def questions_of_jobs(jobs: BacktestJobs) -> Questions:
         return page_answer(jobs.start(question))
 
     def read(_: ReplayQuestion, asking: Asking) -> Answer:
-        return page_answer(jobs.read(asking.subject))
+        page = jobs.read(asking.subject)
+        if asking.models is not None and page.model not in asking.models:
+            raise BacktestUnknown(asking.subject)
+        return page_answer(page)
 
     return {"backtest": (BacktestQuestion, begin), "backtest-read": (ReplayQuestion, read)}
 

@@ -147,7 +147,7 @@ class PredictionLog:
             # Whatever else fails here is a fault of the store, and no damage of the file.
             source = self.store.source(key)
             try:
-                with pq.ParquetFile(source) as opened:
+                with pq.ParquetFile(source, page_checksum_verification=True) as opened:
                     return opened.read(columns=None if columns is None else list(columns))
             except (OSError, pa.ArrowException) as error:
                 # Arrow tells of damage by errors without a number; with one the disk is to blame.
@@ -244,6 +244,7 @@ def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
         compression_level=3,
         row_group_size=ROWS_A_GROUP,
         write_page_index=True,
+        write_page_checksum=True,
         **_packing(table, floats),
     )
 

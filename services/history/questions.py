@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -21,6 +21,8 @@ Text = Annotated[str, Field(min_length=1, max_length=TEXT_LENGTH)]
 Match = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,90}:.{1,512}$", max_length=620)]
 Picture = Literal["json", "png", "svg"]
 UUID_VERSION = 7
+# Nothing was predicted before, and a step or a margin leads to no year that there is not.
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _identity(value: object) -> object:
@@ -51,11 +53,16 @@ class Period(_Asked):
 
     @model_validator(mode="after")
     def _runs_forward(self) -> Self:
+        for given in (self.since, self.until):
+            if given is not None and given < _FIRST:
+                raise ValueError("since and until should lie in 2000 or later")
         since, until = self.span
         if since > clock.now():
             raise ValueError("since lies in the future; it should lie before now")
         if since >= until:
             raise ValueError("since should lie before until")
+        if until >= _LAST:
+            raise ValueError("until should lie before 2200")
         return self
 
     @property

@@ -130,6 +130,10 @@ def _named(name: str, schema: Mapping[str, Any], schemas: Mapping[str, Json]) ->
     if name not in _BY_NAME or {"examples", "enum", "const", "$ref"} & schema.keys():
         return example_of(schema, schemas)
     value = _BY_NAME[name]
+    forms = {kind.get("format") for kind in schema.get("anyOf", [schema])}
+    if isinstance(value, str) and forms & _TEXTS.keys():
+        # What is a time in one place is the name of a column in another.
+        return example_of(schema, schemas)
     kinds = {kind.get("type") for kind in schema.get("anyOf", [schema])}
     fits = {type(None): {"null"}, str: {"string"}, int: {"integer", "number"}, float: {"number"}}
     return value if kinds & fits[type(value)] else example_of(schema, schemas)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 VERSION = "1"
 _TAGS = {
     "predictions": "One row or many, for each model; the types are those of the model's contract.",
+    "history": "What was predicted, how that went over time, and what then happened.",
     "outcomes": "What really happened, for predictions to be held against.",
     "models": "Which models there are, what they are, how they are.",
     "keys": "API keys, for admins.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +23,7 @@ from services.docs import docs_files
 from services.gate import OPEN_PATHS
 from services.records import Records
 from services.runtime import Runtime
-from tests.services.conftest import Platform, start
+from tests.services.conftest import RUNNER, Platform, start
 from tests.tiny import Shelf
 
 BY = Actor("cli:matrix")
@@ -60,7 +59,7 @@ class Stage:
     keys: dict[str, str]
 
     def ask(self, who: str, method: str, path: str) -> httpx.Response:
-        return asyncio.run(self._ask(who, method, path))
+        return RUNNER.run(self._ask(who, method, path))
 
     async def _ask(self, who: str, method: str, path: str) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.platform.app)
@@ -80,7 +79,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     keys = make_keys(platform.runtime.records)
     platform.runtime.keys.refresh()
     yield Stage(platform, keys)
-    platform.runtime.stop()
+    platform.close()
 
 
 def make_keys(records: Records) -> dict[str, str]:
@@ -112,6 +111,7 @@ def make_keys(records: Records) -> dict[str, str]:
 @pytest.mark.parametrize(("method", "template"), ROUTES)
 def test_a_cell(stage: Stage, method: str, template: str, who: str) -> None:
     path = template.replace("{model}", "churn").replace("{path:path}", "swagger-ui.css")
+    path = path.replace("{prediction_id}", "01a208e3-aa18-7595-b18e-361f686aad6c")
     # A key that is not there: what is asked here must change nothing for the next cell.
     answer = stage.ask(who, method, path.replace("{key_id}", "A" * 12))
     role = CALLERS[who]
@@ -125,7 +125,10 @@ def test_a_cell(stage: Stage, method: str, template: str, who: str) -> None:
         out_of_scope = rule.is_scoped and who == "admin of another model"
         assert (answer.status_code == httpx.codes.FORBIDDEN) == (role < rule.least or out_of_scope)
         assert answer.status_code not in {401, 429}
-        assert answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+        # What would read the log does not run here: who gets so far was let in.
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            assert template.startswith("/api/history/")
+            assert answer.json()["code"] == "HistoryDown"
 
 
 def test_the_routes_are_all_there() -> None:

@@ -53,11 +53,14 @@ class Backtests:
         Opens who answers.
     kind_of
         Gives the predictor class of a model.
+    part_rows
+        How many rows are asked again at once.
     """
 
     database: Database
     archive: Archive
     kind_of: Callable[[str], type[Predictor]]
+    part_rows: int = PART_ROWS
 
     def days(self, question: BacktestQuestion) -> list[str]:
         """Give the days that have predictions, after checking all that can be wrong.
@@ -106,10 +109,11 @@ class Backtests:
             found = scan()
             return self._read(question, kind, found, start, after), found
 
-        rows, found = self.database.ask(ask, scan)
+        place = outcomes.place_of(question.model)
+        rows, found = self.database.ask(ask, scan, lambda: self.database.scanner.scan(place))
         tally = self._again(question, kind, rows, found)
         more = None
-        if len(rows) == PART_ROWS:
+        if len(rows) == self.part_rows:
             more = [rows[-1]["at"].isoformat(), rows[-1]["prediction_id"].hex()]
         return {"day": day, "after": more, **tally.sums}
 
@@ -132,7 +136,7 @@ class Backtests:
             params["after_id"] = bytes.fromhex(after[1])
         query = (
             f"SELECT * FROM {scan.source} WHERE {sql} "
-            f'ORDER BY "at", prediction_id LIMIT {PART_ROWS}'
+            f'ORDER BY "at", prediction_id LIMIT {self.part_rows}'
         )
         told = self.database.scanner.scan(outcomes.place_of(question.model))
         if told.files and kind.FORETELLS:

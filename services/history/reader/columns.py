@@ -11,6 +11,7 @@ from services.history.reader.scan import Scan, kind_of
 
 INPUT, RESULT = "input_", "result_"
 _NUMBERS = frozenset({"number", "integer"})
+_TYPES = {"number": "DOUBLE", "integer": "DOUBLE", "boolean": "BOOLEAN"}
 _GROUPS = {"version": "version", "caller": "caller", "source": "source"}
 
 
@@ -95,7 +96,8 @@ def level(scan: Scan, setting: str, name: str) -> Column:
     found = _find(scan, name, in_result=False)
     if found is None or found.kind == "json":
         known = frozenset({"text", "boolean", "integer", "number", "time"})
-        raise _unknown(setting, name, [*_GROUPS, *_names(scan, known)])
+        groups = _GROUPS if setting == "group" else ()
+        raise _unknown(setting, name, [*groups, *_names(scan, known)])
     return found
 
 
@@ -113,7 +115,14 @@ def _find(scan: Scan, name: str, *, in_result: bool) -> Column | None:
     kind = kind_of(scan.releases, column)
     if kind is None or column not in scan.types:
         return None
-    return Column(name, quoted(column), kind)
+    return Column(name, _sql(scan, column, kind), kind)
+
+
+def _sql(scan: Scan, column: str, kind: str) -> str:
+    """Name a column in SQL, in its latest kind where it had others."""
+    if column not in scan.mixed:
+        return quoted(column)
+    return f"TRY_CAST({quoted(column)} AS {_TYPES.get(kind, 'VARCHAR')})"
 
 
 def _names(scan: Scan, kinds: frozenset[str]) -> list[str]:
@@ -129,4 +138,6 @@ def _names(scan: Scan, kinds: frozenset[str]) -> list[str]:
 def _unknown(setting: str, name: str, known: list[str]) -> QueryInvalid:
     fault = f"{name[:80]!r} is nothing that predictions of this time have"
     listed = ", ".join(sorted(known)) or "there are no predictions in this time"
-    return QueryInvalid(setting, fault, f"{listed}.{nearest(name, known)}")
+    part = "result" if setting == "field" else "input"
+    hint = nearest(name, known) or nearest(f"{part}.{name}", known)
+    return QueryInvalid(setting, fault, f"{listed}.{hint}")

@@ -7,13 +7,14 @@ No text from outside becomes SQL: names of columns are looked up in the files, v
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from core import clock
+from core.errors import SeptetError
 from core.history_faults import HistoryTooLarge
 from core.logs import get_logger
 from services.history.log import PredictionLog
@@ -24,7 +25,7 @@ Found = TypeVar("Found")
 
 ANSWER_SECONDS = 20.0
 _TRIES = 3
-_OURS = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
+_OURS = (SeptetError, duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
 
 
 class Database:
@@ -40,6 +41,8 @@ class Database:
         How much memory all questions together may take.
     threads
         How many processors they may take.
+    seconds
+        How long one question may take.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class Database:
         hashed: Hashed | None = None,
         memory_mib: int = 400,
         threads: int = 2,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.scanner = Scanner(log, hashed)
+        self._seconds = seconds
         self._connection = duckdb.connect(":memory:")
         if log.filesystem is not None:
             self._connection.register_filesystem(log.filesystem)
@@ -94,13 +99,13 @@ class Database:
             It took more time or memory than a question may.
         """
         cursor = self._connection.cursor()
-        alarm = threading.Timer(ANSWER_SECONDS, cursor.interrupt)
+        alarm = threading.Timer(self._seconds, cursor.interrupt)
         alarm.start()
         try:
             given = {**params, "files": list(scan.files)}
             return cursor.sql(sql, params=given).to_arrow_table()
         except (duckdb.InterruptException, duckdb.OutOfMemoryException) as error:
-            raise HistoryTooLarge(ANSWER_SECONDS) from error
+            raise HistoryTooLarge(self._seconds) from error
         finally:
             alarm.cancel()
             cursor.close()
@@ -110,14 +115,14 @@ class Database:
         found: list[dict[str, Any]] = self.table(sql, params, scan).to_pylist()
         return found
 
-    def ask(self, question: Callable[[], Found], scan: Callable[[], Scan]) -> Found:
+    def ask(self, question: Callable[[], Found], *scans: Callable[[], Scan]) -> Found:
         """Answer a question again when files were replaced meanwhile, or cannot be read.
 
         Parameters
         ----------
         question
             Scans and queries.
-        scan
+        scans
             What it reads, to find the file that is to blame.
 
         Raises
@@ -130,9 +135,27 @@ class Database:
                 return question()
             except _OURS:
                 raise
-            except (FileNotFoundError, duckdb.Error) as error:
+            except Exception as error:
+                # Whatever cells may do of which a bit was flipped; all else is raised again.
                 # The first time files may have been put together since the manifest was read.
-                if number == _TRIES - 1 or (number and not self.scanner.leave_out(scan())):
+                if number == _TRIES - 1 or (number and not self._leave_out(scans)):
                     raise
                 get_logger(__name__).warning("question_again", reason=str(error)[:200])
         raise AssertionError
+
+    def _leave_out(self, scans: Sequence[Callable[[], Scan]]) -> bool:
+        """Leave out what cannot be read; say whether there was anything."""
+        found = [self.scanner.leave_out(scan(), self._reads) for scan in scans]
+        return any(found)
+
+    def _reads(self, path: str) -> bool:
+        """Say whether DuckDB can read a file to its end, which has been read without it."""
+        cursor = self._connection.cursor()
+        try:
+            query = "SELECT count(COLUMNS(*)) FROM read_parquet($file)"
+            cursor.sql(query, params={"file": path}).fetchall()
+        except duckdb.Error as error:
+            return "No files found" in str(error)
+        finally:
+            cursor.close()
+        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
@@ -140,7 +141,7 @@ class Library:
         name = f"{question.model}.{question.format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         if following is not None:
-            headers["Link"] = f'<?cursor={following}>; rel="next"'
+            headers["Link"] = f'<?{_query(question, following)}>; rel="next"'
         content = write_table(table, question.format)
         return Answer(content, MEDIA_TYPES[question.format], headers)
 
@@ -184,6 +185,16 @@ class Library:
         if model not in self._models:
             raise ModelUnknown(model, self._models)
         return self._kind_of(model)
+
+
+def _query(question: RowsQuestion, cursor: str) -> str:
+    """Write the query of the following page."""
+    asked = question.model_dump(mode="json", exclude_unset=True) | {"cursor": cursor}
+    plain = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in asked.items()
+    }
+    return urlencode(plain, doseq=True)
 
 
 def page_answer(page: BaseModel) -> Answer:

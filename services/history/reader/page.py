@@ -12,6 +12,7 @@ import pyarrow as pa
 from bentos.predictor import Predictor
 from services.history.answers import PredictionsPage
 from services.history.questions import RowsQuestion
+from services.history.reader.columns import quoted
 from services.history.reader.cursor import Sealer
 from services.history.reader.database import Database
 from services.history.reader.filters import condition
@@ -44,13 +45,17 @@ class Pages:
         QueryInvalid
             A filter or the cursor is wrong.
         """
-        table, scan, following = self.table(question, kind)
-        rows = table.to_pylist()
-        return PredictionsPage(
-            predictions=[prediction_of(question.model, row, scan.releases) for row in rows],
-            next=following,
-            notes=list(scan.notes),
-        )
+
+        def ask() -> PredictionsPage:
+            table, scan, following = self._page(question, kind)
+            rows = table.to_pylist()
+            return PredictionsPage(
+                predictions=[prediction_of(question.model, row, scan.releases) for row in rows],
+                next=following,
+                notes=list(scan.notes),
+            )
+
+        return self.database.ask(ask, lambda: self._scan(question))
 
     def table(
         self, question: RowsQuestion, kind: type[Predictor]
@@ -62,17 +67,19 @@ class Pages:
         QueryInvalid
             A filter or the cursor is wrong.
         """
+        return self.database.ask(lambda: self._page(question, kind), lambda: self._scan(question))
+
+    def _scan(self, question: RowsQuestion) -> Scan:
         since, until = question.span
+        return self.database.scanner.scan(question.model, since=since, until=until)
+
+    def _page(
+        self, question: RowsQuestion, kind: type[Predictor]
+    ) -> tuple[pa.Table, Scan, str | None]:
+        """Read a page, and seal where it ended."""
         after = self.sealer.open(question)
-
-        def scan() -> Scan:
-            return self.database.scanner.scan(question.model, since=since, until=until)
-
-        def ask() -> tuple[pa.Table, Scan]:
-            found = scan()
-            return self._read(question, kind, found, after), found
-
-        table, scanned = self.database.ask(ask, scan)
+        scanned = self._scan(question)
+        table = self._read(question, kind, scanned, after)
         following = None
         if table.num_rows > question.limit:
             table = table.slice(0, question.limit)
@@ -93,7 +100,7 @@ class Pages:
         missing = question.limit + 1
         for some in _newest_first(scan, after):
             query = (
-                f"SELECT * FROM {some.source} WHERE {sql} "
+                f"SELECT {_everything(scan)} FROM {some.source} WHERE {sql} "
                 f'ORDER BY "at" DESC, prediction_id DESC LIMIT {missing}'
             )
             part = self.database.table(query, params, some)
@@ -102,6 +109,14 @@ class Pages:
             if missing <= 0:
                 break
         return pa.concat_tables(parts, promote_options="permissive") if parts else _empty(scan)
+
+
+def _everything(scan: Scan) -> str:
+    """Name all columns; one that changed its kind is text throughout."""
+    changed = ", ".join(
+        f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in sorted(scan.mixed)
+    )
+    return f"* REPLACE ({changed})" if changed else "*"
 
 
 def _newest_first(scan: Scan, after: After) -> Iterator[Scan]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,9 @@ from services.history.reader.columns import INPUT, RESULT
 from services.history.reader.scan import kind_of
 
 Row = Mapping[str, Any]
+_READ: dict[str, Callable[[str], Any]] = {"json": orjson.loads, "number": float}
+# As DuckDB writes a boolean among texts, and among numbers.
+_TRUE = frozenset({"true", "1", "1.0"})
 
 
 def prediction_of(model: str, row: Row, releases: Descriptions) -> Prediction:
@@ -90,4 +93,13 @@ def lineage_of(version: str, releases: Descriptions) -> Lineage | None:
 
 
 def _value(value: Any, kind: str | None) -> Any:
-    return orjson.loads(value) if kind == "json" and value is not None else value
+    """Read a value as its own release has it: beside others its column may have another type."""
+    if value is None or kind is None:
+        return value
+    if kind == "integer" and not isinstance(value, int):
+        return int(float(value))
+    if kind == "boolean" and not isinstance(value, bool):
+        return str(value) in _TRUE
+    if isinstance(value, str) and kind in _READ:
+        return _READ[kind](value)
+    return value

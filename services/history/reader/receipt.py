@@ -123,25 +123,26 @@ class Receipts:
         kind = self.kind_of(found.model)
         key = UUID(found.prediction_id).bytes
 
-        def scan() -> Scan:
+        def told() -> Scan:
             return self.database.scanner.scan(outcomes.place_of(found.model))
 
-        def ask() -> list[dict[str, Any]]:
-            told = scan()
+        def own() -> Scan:
             at = time_of(key)
-            own = self.database.scanner.scan(found.model, since=at - _MARGIN, until=at + _MARGIN)
-            if not told.files:
+            return self.database.scanner.scan(found.model, since=at - _MARGIN, until=at + _MARGIN)
+
+        def ask() -> list[dict[str, Any]]:
+            files, predicted = told().files, own()
+            if not files:
                 return []
-            predictions = (
-                f"SELECT {outcomes.needs(kind)} FROM {own.source} WHERE prediction_id = $key"
-            )
+            source = predicted.source
+            predictions = f"SELECT {outcomes.needs(kind)} FROM {source} WHERE prediction_id = $key"
             only = "outcome_of = $key OR entity = $entity"
             joined = outcomes.joined(predictions, kind, only=only)
             query = f"SELECT * FROM ({joined}) WHERE outcome_steps > 0"
-            params = {"key": key, "entity": found.entity, "told": list(told.files)}
-            return self.database.rows(query, params, own)
+            params = {"key": key, "entity": found.entity, "told": list(files)}
+            return self.database.rows(query, params, predicted)
 
-        rows = self.database.ask(ask, scan)
+        rows = self.database.ask(ask, told, own)
         if not rows:
             return None
         row = rows[0]

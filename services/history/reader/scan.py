@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,9 @@ Hashed = Callable[[str], str]
 _MOST_FOOTERS = 20_000
 # A backfill, or a clock that was set back, may put a row a little beside its day.
 _MARGIN = timedelta(hours=1)
+_SQL = {"double": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN"}
+# A text that a bit was flipped in may be no UTF-8 any more, or no JSON.
+_DAMAGE = (OSError, ValueError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Scan:
         What a reader of the answer must know: files that could not be read.
     hashed
         How a text is written where ``history.masks`` hashes its column; nothing without a secret.
+    mixed
+        Columns that changed their kind, as from numbers to text.
+    each
+        Type of each column, by file.
     """
 
     place: str
@@ -54,6 +61,8 @@ class Scan:
     is_even: bool
     notes: tuple[str, ...] = ()
     hashed: Hashed | None = None
+    mixed: frozenset[str] = frozenset()
+    each: tuple[Mapping[str, pa.DataType], ...] = ()
 
     def written(self, text: str) -> str:
         """Give a text as the log has it where its column is masked; as it is without masks."""
@@ -62,20 +71,25 @@ class Scan:
     @property
     def source(self) -> str:
         """The files as SQL reads them; they are the parameter ``files``."""
-        options = "" if self.is_even else ", union_by_name = true"
-        return f"read_parquet($files, hive_partitioning = false{options})"
+        if self.is_even:
+            return "read_parquet($files, hive_partitioning = false)"
+        read = "read_parquet($files, hive_partitioning = false, union_by_name = true)"
+        known = set().union(*self.each)
+        # Of some files alone: others of the same scan have more columns.
+        lacking = [
+            f'NULL::{_SQL.get(str(kind), "VARCHAR")} AS "{name}"'
+            for name, kind in self.types.items()
+            if name not in known
+        ]
+        return f"(SELECT *, {', '.join(lacking)} FROM {read})" if lacking else read
 
     def among(self, wanted: Sequence[int]) -> Scan:
         """Give some of its files alone, by their places."""
-        return Scan(
-            self.place,
-            tuple(self.files[i] for i in wanted),
-            tuple(self.facts[i] for i in wanted),
-            self.types,
-            self.releases,
-            self.is_even,
-            self.notes,
-            self.hashed,
+        return replace(
+            self,
+            files=tuple(self.files[i] for i in wanted),
+            facts=tuple(self.facts[i] for i in wanted),
+            each=tuple(self.each[i] for i in wanted),
         )
 
 
@@ -129,7 +143,8 @@ class Scanner:
             if (since and fact.last_at < since) or (until and fact.first_at > until):
                 continue
             footer = self._footer(str(path))
-            if footer is None:
+            # No checksum is over the footer itself: a name in it may be damaged too.
+            if footer is None or (fact.first_id and "prediction_id" not in footer.types):
                 left_out += 1
                 continue
             files.append(str(path))
@@ -142,17 +157,37 @@ class Scanner:
             releases |= footer.releases
         is_even = all(footer.types == footers[0].types for footer in footers)
         notes = (_note(left_out),) if left_out else ()
-        return Scan(place, tuple(files), tuple(facts), types, releases, is_even, notes, self.hashed)
+        mixed = frozenset() if is_even else _mixed(footers)
+        each = tuple(footer.types for footer in footers)
+        return Scan(
+            place,
+            tuple(files),
+            tuple(facts),
+            types,
+            releases,
+            is_even,
+            notes,
+            self.hashed,
+            mixed,
+            each,
+        )
 
-    def leave_out(self, scan: Scan) -> bool:
+    def leave_out(self, scan: Scan, reads: Callable[[str], bool]) -> bool:
         """Look which files of a scan cannot be read, and leave them out from now on.
+
+        Parameters
+        ----------
+        scan
+            Whose files.
+        reads
+            Says whether what asked can read a file: it may stumble where we do not.
 
         Returns
         -------
         bool
             Whether there was one: then the question may be asked again.
         """
-        broken = [path for path in scan.files if not self._reads(path)]
+        broken = [path for path in scan.files if not (self._reads(path) and reads(path))]
         for path in broken:
             get_logger(__name__).error("log_file_unreadable", path=path)
         self._damaged.update(broken)
@@ -169,14 +204,14 @@ class Scanner:
         try:
             with self._opened(path) as file:
                 schema = pq.read_schema(file)
+            footer = _Footer({one.name: one.type for one in schema}, releases_in(schema))
         except FileNotFoundError:
             # Put together with others since the manifest was read: the caller reads it again.
             raise
-        except (OSError, pa.ArrowException):
+        except _DAMAGE:
             self._damaged.add(path)
             get_logger(__name__).error("log_file_unreadable", path=path)
             return None
-        footer = _Footer({one.name: one.type for one in schema}, releases_in(schema))
         self._footers[path] = footer
         if len(self._footers) > _MOST_FOOTERS:
             self._footers.popitem(last=False)
@@ -191,12 +226,22 @@ class Scanner:
         """Say whether a file can be read to its end; one that is gone is no damage."""
         try:
             with self._opened(path) as file:
-                pq.ParquetFile(file).read()
+                pq.ParquetFile(file, page_checksum_verification=True).read()
         except FileNotFoundError:
             return True
-        except (OSError, pa.ArrowException):
+        except _DAMAGE:
             return False
         return True
+
+
+def _mixed(footers: Sequence[_Footer]) -> frozenset[str]:
+    """Name the columns that are numbers in one file and something else in another."""
+    found: dict[str, set[str]] = {}
+    for footer in footers:
+        for name, kind in footer.types.items():
+            is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+            found.setdefault(name, set()).add("number" if is_number else str(kind))
+    return frozenset(name for name, kinds in found.items() if len(kinds) > 1)
 
 
 def _note(left_out: int) -> str:

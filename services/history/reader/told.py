@@ -44,11 +44,14 @@ class Outcomes:
         def scan() -> Scan:
             return self.database.scanner.scan(place, since=since, until=until)
 
+        def predicted() -> Scan:
+            return self.database.scanner.scan(question.model)
+
         def ask() -> ToldPage:
             told = scan()
             if not told.files:
                 return ToldPage(outcomes=[], matched=0, unmatched=0, notes=list(told.notes))
-            predictions = self.database.scanner.scan(question.model)
+            predictions = predicted()
             joined = outcomes.unmatched(predictions, kind)
             params = {"since": since, "until": until, "told": list(told.files)}
             counts = (
@@ -65,7 +68,7 @@ class Outcomes:
                 notes=[*told.notes, *predictions.notes],
             )
 
-        return self.database.ask(ask, scan)
+        return self.database.ask(ask, scan, predicted)
 
 
 def _line(row: dict[str, Any]) -> OutcomeLine:

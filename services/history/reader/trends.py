@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from bentos.predictor import Predictor
@@ -90,7 +91,10 @@ class Trends:
                 rows = self._with_errors(question, rows)
             return _series(question, kind, rows, found)
 
-        return self.database.ask(ask, scan)
+        others = [REFUSED] if "errors" in question.measure else []
+        others += [outcomes.place_of(question.model)] if "outcomes" in question.measure else []
+        scans = [partial(self.database.scanner.scan, place) for place in others]
+        return self.database.ask(ask, scan, *scans)
 
     def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
         """Measure what was answered."""
@@ -135,9 +139,7 @@ class Trends:
 
     def _with_errors(self, question: TrendsQuestion, rows: list[Row]) -> list[Row]:
         """Add what was refused, which the log keeps apart."""
-        if question.group not in _OF_REFUSALS:
-            fault = f"errors cannot be parted by {question.group}"
-            raise QueryInvalid("group", fault, "version or caller, or leave errors out")
+        _check_errors(question)
         since, until = question.span
         scan = self.database.scanner.scan(REFUSED, since=since, until=until)
         known = {(row["step"], row["part"]): row for row in rows}
@@ -153,13 +155,26 @@ class Trends:
                        count(*) AS refused
                 FROM {scan.source} WHERE {" AND ".join(parts)} GROUP BY ALL
             """
+            lines = {row["part"] for row in rows}
             for row in self.database.rows(query, params, scan):
-                found = known.setdefault((row["step"], row["part"]), {**row, "volume": 0})
-                found["refused"] = row["refused"]
+                part = row["part"] if row["part"] in lines or REST not in lines else REST
+                new = {"step": row["step"], "part": part, "volume": 0}
+                found = known.setdefault((row["step"], part), new)
+                found["refused"] = found.get("refused", 0) + row["refused"]
         for row in known.values():
             row["refused"] = refused = row.get("refused", 0)
             row["error_share"] = refused / (refused + row["volume"])
         return sorted(known.values(), key=lambda row: (row["step"], row["part"] or ""))
+
+
+def _check_errors(question: TrendsQuestion) -> None:
+    """Refuse to part or pick refusals by what they do not have."""
+    fix = "version or caller, or leave errors out"
+    if question.group not in _OF_REFUSALS:
+        raise QueryInvalid("group", f"errors cannot be parted by {question.group}", fix)
+    for name in ("entity", "source", "flagged", "least", "most", "where"):
+        if getattr(question, name) not in (None, []):
+            raise QueryInvalid(name, "errors cannot be picked by it", fix)
 
 
 def _group(question: TrendsQuestion, scan: Scan) -> Column | None:

@@ -99,7 +99,7 @@ def test_it_is_valid_openapi_3_1(document: Json) -> None:
 def test_every_route_is_documented(app: FastAPI, document: Json) -> None:
     known = set(document["paths"])
     for route in single(app.routes):
-        path = getattr(route, "path", "")
+        path = getattr(route, "path", "").replace(":path}", "}")
         if path in UNDOCUMENTED:
             continue
         assert isinstance(route, Route)

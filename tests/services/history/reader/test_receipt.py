@@ -1,0 +1,142 @@
+"""The receipt of a single prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import clock
+from core.config import ModelConfig
+from core.history_faults import PredictionUnknown
+from services.history.log import PredictionLog
+from services.history.reader.receipt import Receipts, time_of
+from tests.services.history.reader.tables import (
+    START,
+    TINY,
+    identity,
+    keep,
+    keep_outcomes,
+    opened,
+    predicted,
+)
+from tests.tiny import CONTENT, tiny_type
+
+HOUR = timedelta(hours=1)
+TARGET = {**CONTENT["target"], "horizon_days": 90}
+
+
+def config_of(_: str) -> ModelConfig:
+    return ModelConfig.model_validate({**CONTENT, "target": TARGET})
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> PredictionLog:
+    return PredictionLog(tmp_path, owner="me")
+
+
+@pytest.fixture
+def receipts(log: PredictionLog) -> Iterator[Receipts]:
+    with opened(log) as database:
+        yield Receipts(database, ("churn", "pricing"), tiny_type, config_of)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receipts]:
+    with opened(PredictionLog(tmp_path_factory.mktemp("empty"), owner="me")) as database:
+        yield Receipts(database, ("churn",), tiny_type, config_of)
+
+
+def keep_some(log: PredictionLog, count: int = 50) -> list[str]:
+    keys = [identity(START + i * HOUR) for i in range(count)]
+    rows = [
+        {"at": START + i * HOUR, "prediction_id": key, "entity": f"c{i}", "probability": i / count}
+        for i, key in enumerate(keys)
+    ]
+    for start in range(0, count, 10):
+        keep(log, "churn", predicted(rows[start : start + 10]))
+    return [str(UUID(bytes=key)) for key in keys]
+
+
+def test_each_prediction_is_found_by_its_id(log: PredictionLog, receipts: Receipts) -> None:
+    for i, identifier in enumerate(keep_some(log)):
+        found = receipts.read(identifier, None)
+        assert (found.prediction_id, found.entity) == (identifier, f"c{i}")
+        assert found.at == START + i * HOUR
+        assert found.lineage is not None
+        assert found.lineage.manifest_sha256 == "m"
+        assert found.outcome_due_at == found.at + timedelta(days=90)
+
+
+def test_one_that_stands_hours_beside_its_id_is_found(
+    log: PredictionLog, receipts: Receipts
+) -> None:
+    key = identity(START - timedelta(minutes=90))
+    keep(log, "churn", predicted([{"at": START, "prediction_id": key}]))
+    assert receipts.read(str(UUID(bytes=key)), None).at == START
+
+
+def test_an_outcome_before_its_prediction_is_in_the_receipt(
+    log: PredictionLog, receipts: Receipts
+) -> None:
+    key = identity(START)
+    early = {"at": START - 30 * HOUR, "outcome_of": key, "value": 1.0}
+    keep_outcomes(log, "churn", early)
+    keep(log, "churn", predicted([{"at": START, "prediction_id": key}]))
+    outcome = receipts.read(str(UUID(bytes=key)), None).outcome
+    assert outcome is not None
+    assert (outcome.value, outcome.steps, outcome.told_at) == (1.0, 1, early["at"])
+
+
+def test_nothing_is_known_until_it_is_told(log: PredictionLog, receipts: Receipts) -> None:
+    [first, *_] = keep_some(log, 10)
+    assert receipts.read(first, None).outcome is None
+    keep_outcomes(log, "churn", {"at": START, "entity": "c5", "value": 1.0})
+    assert receipts.read(first, None).outcome is None
+
+
+def test_an_input_that_a_later_release_dropped_or_brought_is_not_in_it(
+    log: PredictionLog, receipts: Receipts
+) -> None:
+    keys = [identity(START + i * HOUR) for i in range(2)]
+    new = {name: kind for name, kind in TINY.items() if name != "region"} | {"nps": "number"}
+    keep(
+        log, "churn",
+        predicted([{"at": START, "prediction_id": keys[0], "region": "north"}]),
+        predicted([{"at": START + HOUR, "prediction_id": keys[1], "nps": 7.0}], inputs=new,
+                  version="2"),
+    )  # fmt: skip
+    old, late = (receipts.read(str(UUID(bytes=key)), None).input for key in keys)
+    assert set(old) == set(TINY)
+    assert set(late) == set(new)
+
+
+@pytest.mark.parametrize("models", [["pricing"], []])
+def test_who_may_not_read_the_model_finds_nothing(
+    log: PredictionLog, receipts: Receipts, models: list[str]
+) -> None:
+    [first, *_] = keep_some(log, 10)
+    assert receipts.read(first, ["churn"]).prediction_id == first
+    with pytest.raises(PredictionUnknown):
+        receipts.read(first, models)
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
+def test_no_id_that_anybody_forges_is_more_than_unknown(
+    empty: Receipts, milliseconds: int, rest: bytes
+) -> None:
+    raw = bytearray(milliseconds.to_bytes(6, "big") + rest)
+    raw[6], raw[8] = raw[6] & 0x0F | 0x70, raw[8] & 0x3F | 0x80
+    with pytest.raises(PredictionUnknown):
+        empty.read(str(UUID(bytes=bytes(raw))), None)
+
+
+def test_an_id_tells_its_time() -> None:
+    at = clock.now().astimezone(UTC).replace(microsecond=0)
+    assert time_of(identity(at)) == at
+    assert time_of(bytes(16)) == datetime(1970, 1, 1, tzinfo=UTC)
