@@ -32,7 +32,7 @@ DESCRIPTION = {
 }  # fmt: skip
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 WHOLE = st.integers(-(2**53), 2**53)
-TEXTS = st.text(max_size=12).filter(lambda text: text.isprintable())
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
 def nullable(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -115,17 +115,19 @@ def same(kept: dict[str, Any], asked: dict[str, Any], answer: dict[str, Any]) ->
 def when(kept: dict[str, Any], as_of: str | None) -> None:
     """Hold the time of a row against what was answered."""
     minutes = kept["as_of_offset_minutes"]
-    try:
-        moment = None if as_of is None else datetime.fromisoformat(as_of).astimezone(UTC)
-    except OverflowError:
-        moment = None
-    assert kept["as_of"] == moment
-    if moment is None or f"{as_of}".endswith("+00:00"):
-        assert minutes is None
+    if as_of is None:
+        assert (kept["as_of"], minutes) == (None, None)
         return
-    offset = datetime.fromisoformat(f"{as_of}").utcoffset()
+    moment = datetime.fromisoformat(as_of)
+    try:
+        assert kept["as_of"] == moment.astimezone(UTC)
+    except OverflowError:
+        assert (kept["as_of"], minutes) == (None, None)
+        return
+    offset = moment.utcoffset()
     assert offset is not None
-    assert minutes == int(offset.total_seconds() // 60)
+    is_utc = as_of.endswith("+00:00")
+    assert minutes == (None if is_utc else int(offset.total_seconds() // 60))
 
 
 class TestEveryValueIsKept:
