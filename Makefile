@@ -60,10 +60,15 @@ bench: $(READY) ## Measure what docs/performance.md says, and write it there
 	$(BIN)/python -m benchmarks.front
 	$(BIN)/python -m benchmarks.front.overload
 	$(BIN)/python -m benchmarks.front.keys
+	$(BIN)/python -m benchmarks.history
 
 .PHONY: bench-front
 bench-front: $(READY) ## Measure the front door beside other servers: [ARGS="--only ours,fastapi --rounds 1"]
 	$(BIN)/python -m benchmarks.front $(ARGS)
+
+.PHONY: bench-history
+bench-history: $(READY) ## Measure the prediction log beside hand-written SQL: [ARGS="--rows 1000000 --backlog 300000"]
+	$(BIN)/python -m benchmarks.history $(ARGS)
 
 ##@ Check
 

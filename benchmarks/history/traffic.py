@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core import clock
 from core.config import ModelConfig, load_model_config
 from core.settings import ROOT
-from services.history.decoding import FACTS, INPUT, RESULT, TIME
 from services.history.lineage import with_releases
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest, month_of
+from services.history.predicted import FACTS, INPUT, RESULT, TIME
 from training.source import sample_table
 
 MODEL = "profitability"
 RESULTS = ("profit_amount", "low_amount", "high_amount", "margin_ratio", "level")
-_FLAGGED_SHARE = 0.03
+_FLAGGED_SHARE, _FLAGS = 0.03, '[{"feature":"planned_hours"}]'
 _CALLERS = ["4fQ7hYb2LkTz", "9aQ1cXe8PmRw", "2bW5dZr7KnJs"]
 
 
@@ -102,9 +103,8 @@ class Year:
         at_us = start_us + np.sort(random.integers(0, 86_400_000_000, size))
         drawn = pa.array(random.integers(0, len(self._rows), size))
         version = str(1 + 3 * number // self.days)
-        flags = np.where(
-            random.random(size) < _FLAGGED_SHARE, '[{"feature":"planned_hours"}]', None
-        )
+        is_flagged = pa.array(random.random(size) < _FLAGGED_SHARE)
+        flags = pc.if_else(is_flagged, _FLAGS, pa.scalar(None, pa.string()))
         facts = {
             "prediction_id": _ids(at_us, random),
             "at": _times(at_us),
@@ -116,7 +116,7 @@ class Year:
             "caller": pa.array(_CALLERS).take(pa.array(random.integers(0, len(_CALLERS), size))),
             "source": pa.array(["row", "batch"]).take(pa.array(random.integers(0, 2, size))),
             "latency_us": pa.array((random.lognormal(6, 0.5, size)).astype(np.int64)),
-            "flags": pa.array(flags, pa.string()),
+            "flags": flags,
         }
         facts |= {
             name: pa.nulls(size, FACTS.field(name).type)

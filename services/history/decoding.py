@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,42 +13,20 @@ import pyarrow as pa
 
 from core.contract import Row
 from core.errors import SeptetError
-from services.history.lineage import with_releases
+from services.history.predicted import TEXT, TIME, Predicted, Told
 from services.predictions import tables
 from services.predictions.journal import row_form
 from services.predictions.segment import Damage, Kind, Record
 
-INPUT, RESULT = "input_", "result_"
-TIME = pa.timestamp("us", tz="UTC")
-_TEXT = pa.string()
 # Where the log keeps who was refused.
 REFUSED = "_refused"
-# Every row of the log has these, whatever its model.
-FACTS = pa.schema(
-    [
-        pa.field("prediction_id", pa.binary(16), nullable=False),
-        pa.field("at", TIME, nullable=False),
-        pa.field("version", _TEXT, nullable=False),
-        pa.field("entity", _TEXT),
-        pa.field("as_of", TIME),
-        # As it was sent: models may look at the day of the week there. Null for UTC.
-        pa.field("as_of_offset_minutes", pa.int16()),
-        pa.field("caller", _TEXT, nullable=False),
-        pa.field("source", _TEXT, nullable=False),
-        pa.field("latency_us", pa.int64(), nullable=False),
-        pa.field("flags", _TEXT),
-        pa.field("drivers", _TEXT),
-        # Columns that were left out or hashed, with commas between; null where none was.
-        pa.field("masked", _TEXT),
-    ]
-)
 REFUSALS = pa.schema(
     [
         pa.field("at", TIME, nullable=False),
-        pa.field("model", _TEXT, nullable=False),
-        pa.field("version", _TEXT, nullable=False),
-        pa.field("caller", _TEXT, nullable=False),
-        pa.field("code", _TEXT, nullable=False),
+        pa.field("model", TEXT, nullable=False),
+        pa.field("version", TEXT, nullable=False),
+        pa.field("caller", TEXT, nullable=False),
+        pa.field("code", TEXT, nullable=False),
         pa.field("latency_us", pa.int64(), nullable=False),
     ]
 )
@@ -57,9 +35,9 @@ REFUSALS = pa.schema(
 OUTCOMES = pa.schema(
     [
         pa.field("at", TIME, nullable=False),
-        pa.field("caller", _TEXT, nullable=False),
+        pa.field("caller", TEXT, nullable=False),
         pa.field("outcome_of", pa.binary(16)),
-        pa.field("entity", _TEXT),
+        pa.field("entity", TEXT),
         pa.field("as_of", TIME),
         pa.field("value", pa.float64()),
         pa.field("amount", pa.float64()),
@@ -68,75 +46,8 @@ OUTCOMES = pa.schema(
 )
 # Where the log keeps the outcomes of a model.
 OUTCOMES_OF = ".outcomes"
-_KINDS = {
-    "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "text": _TEXT,
-    "time": _TEXT, "json": _TEXT,
-}  # fmt: skip
 _JSON = "application/json"
 _EVERY_ROW = 2**31
-
-
-@dataclass
-class Predicted:
-    """What was predicted by one release.
-
-    Parameters
-    ----------
-    description
-        As ``services.predictions.description`` wrote it.
-    facts
-        The columns of ``FACTS``, by name.
-    inputs, results
-        One mapping a row.
-    """
-
-    description: Mapping[str, Any]
-    facts: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in FACTS.names})
-    inputs: list[Mapping[str, Any]] = field(default_factory=list)
-    results: list[Mapping[str, Any]] = field(default_factory=list)
-
-    def add(self, asked: Mapping[str, Any], answer: Mapping[str, Any], told: _Told) -> None:
-        """Take one row and its answer."""
-        facts = self.facts
-        facts["prediction_id"].append(bytes.fromhex(answer["prediction_id"].replace("-", "")))
-        facts["at"].append(told.at_us)
-        facts["version"].append(answer["version"])
-        facts["entity"].append(answer["entity"])
-        as_of = _calendar(answer["as_of"])
-        facts["as_of"].append(as_of)
-        facts["as_of_offset_minutes"].append(_offset(as_of))
-        facts["caller"].append(told.caller)
-        facts["source"].append(told.source)
-        facts["latency_us"].append(told.latency_us)
-        facts["flags"].append(_text(answer["flags"] or None))
-        facts["drivers"].append(_text(answer.get("drivers")))
-        facts["masked"].append(None)
-        self.inputs.append(asked)
-        self.results.append(answer["result"])
-
-    def table(self) -> pa.Table:
-        """Give it as a table."""
-        columns = [_facts_column(field, self.facts[field.name]) for field in FACTS]
-        fields = list(FACTS)
-        for prefix, part, rows in (
-            (INPUT, "inputs", self.inputs),
-            (RESULT, "result", self.results),
-        ):
-            for name, kind in self.description[part].items():
-                columns.append(_column([row.get(name) for row in rows], kind))
-                fields.append(pa.field(f"{prefix}{name}", _KINDS[kind]))
-        table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
-        return with_releases(table, {self.description["version"]: self.description})
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What a record tells of each of its rows."""
-
-    at_us: int
-    caller: str
-    source: str
-    latency_us: int
 
 
 @dataclass
@@ -166,7 +77,7 @@ class Decoded:
     def tables(self) -> list[tuple[str, pa.Table]]:
         """Give place in the log and table of what was predicted, refused, and what happened."""
         return [
-            *((model, r.table()) for (model, _), r in self.releases.items() if r.inputs),
+            *((model, r.table()) for (model, _), r in self.releases.items() if not r.is_empty),
             (REFUSED, pa.table(self.refusals, schema=REFUSALS)),
             *(
                 (model + OUTCOMES_OF, pa.table(columns, schema=OUTCOMES))
@@ -192,6 +103,9 @@ def decode(records: Iterable[Record | Damage]) -> Decoded:
             _take(found, record)
         except (ValueError, KeyError, TypeError, IndexError, SeptetError) as error:
             found.faults.append(f"a record of {record.at_ns} cannot be read: {error!r}"[:300])
+    for release in found.releases.values():
+        release.settle()
+        found.faults += release.faults
     return found
 
 
@@ -215,13 +129,7 @@ def _take(found: Decoded, record: Record) -> None:
         _refuse(found, at_us, (model, version, caller, rest[0]), record.latency_us)
         return
     source = "backfill" if record.kind is Kind.BACKFILL else "batch"
-    told = _Told(at_us, caller, source, record.latency_us)
-    release = found.releases[model, version]
-    for asked, answer in _pairs(record, *rest):
-        if "code" in answer:
-            _refuse(found, at_us, (model, version, caller, answer["code"]), record.latency_us)
-        else:
-            release.add(asked, {"version": version, **answer}, told)
+    _take_batch(found, record, (model, version, caller), source, *rest)
 
 
 def _take_rows(release: Predicted, record: Record, at_us: int) -> None:
@@ -229,16 +137,49 @@ def _take_rows(release: Predicted, record: Record, at_us: int) -> None:
     size = int.from_bytes(record.body[:4], "little")
     form = row_form(size)
     facts = form.unpack_from(record.body)
-    body_at, answer_at = form.size, 0
-    rows = []
-    for i in range(size):
-        caller, latency_us, body_size, answer_size = facts[1 + 4 * i : 5 + 4 * i]
-        asked = orjson.loads(record.body[body_at : body_at + body_size])
-        answer = orjson.loads(record.answer[answer_at : answer_at + answer_size])
-        rows.append((asked, answer, _Told(at_us, caller.decode(), "row", latency_us)))
-        body_at, answer_at = body_at + body_size, answer_at + answer_size
-    for row in rows:
-        release.add(*row)
+    asked = _parsed(record.body, form.size, facts[3::4])
+    answers = _parsed(record.answer, 0, facts[4::4])
+    callers = [caller.decode() for caller in facts[1::4]]
+    release.take(asked, answers, Told(at_us, "row", callers, facts[2::4]))
+
+
+def _parsed(content: bytes, start: int, sizes: Sequence[int]) -> list[Any]:
+    """Read pieces of JSON that stand one behind another, all at once."""
+    pieces = []
+    for size in sizes:
+        end = start + size
+        pieces.append(content[start:end])
+        start = end
+    found: list[Any] = orjson.loads(b"[%b]" % b",".join(pieces))
+    if len(found) != len(sizes):
+        raise ValueError("its index is of other rows")
+    return found
+
+
+def _take_batch(
+    found: Decoded, record: Record, who: tuple[str, str, str], source: str, *kinds: str
+) -> None:
+    """Take the rows of a batch that were answered, and count those that were refused."""
+    model, version, caller = who
+    release, at_us = found.releases[model, version], record.at_ns // 1000
+    asked, answers = _asked(record.body, kinds[0]), _answered(record.answer, kinds[1])
+    if isinstance(answers, pa.Table):
+        if isinstance(asked, pa.Table) and answers.column("problem").null_count == len(answers):
+            release.take_tables(asked, answers, _same(at_us, source, caller, record, len(answers)))
+            return
+        answers = [_nested(row) for row in answers.to_pylist()]
+    rows = tables.to_rows(asked) if isinstance(asked, pa.Table) else asked
+    pairs = list(zip(rows, answers, strict=True))
+    taken = [(row, answer) for row, answer in pairs if "code" not in answer]
+    told = _same(at_us, source, caller, record, len(taken))
+    release.take([row for row, _ in taken], [answer for _, answer in taken], told)
+    for _, answer in pairs:
+        if "code" in answer:
+            _refuse(found, at_us, (*who, answer["code"]), record.latency_us)
+
+
+def _same(at_us: int, source: str, caller: str, record: Record, size: int) -> Told:
+    return Told(at_us, source, [caller] * size, [record.latency_us] * size)
 
 
 def _take_outcomes(found: Decoded, model: str, told: Mapping[str, Any], body: bytes) -> None:
@@ -266,19 +207,18 @@ def _refuse(found: Decoded, at_us: int, who: tuple[str, str, str, str], latency_
         found.refusals[name].append(value)
 
 
-def _pairs(record: Record, asked_as: str, answered_as: str) -> list[tuple[Row, Row]]:
-    """Give each row of a batch with its answer, or with the problem for which it was refused."""
-    asked: list[Any] = (
-        orjson.loads(record.body)["rows"]
-        if asked_as == _JSON
-        else tables.to_rows(tables.read_arrow(record.body, asked_as.encode(), most_rows=_EVERY_ROW))
-    )
-    if answered_as == _JSON:
-        answers = [row["answer"] or row["problem"] for row in orjson.loads(record.answer)["rows"]]
-    else:
-        arrow = tables.read_arrow(record.answer, answered_as.encode(), most_rows=_EVERY_ROW)
-        answers = [_nested(row) for row in arrow.to_pylist()]
-    return list(zip(asked, answers, strict=True))
+def _asked(body: bytes, kind: str) -> Any:
+    """Give what was asked in a batch: its rows, or a table."""
+    if kind == _JSON:
+        return orjson.loads(body)["rows"]
+    return tables.read_arrow(body, kind.encode(), most_rows=_EVERY_ROW)
+
+
+def _answered(content: bytes, kind: str) -> Any:
+    """Give each row's answer, or the problem for which it was refused: rows, or a table."""
+    if kind == _JSON:
+        return [row["answer"] or row["problem"] for row in orjson.loads(content)["rows"]]
+    return tables.read_arrow(content, kind.encode(), most_rows=_EVERY_ROW)
 
 
 def _nested(row: Row) -> Row:
@@ -293,38 +233,3 @@ def _nested(row: Row) -> Row:
     if drivers is not None:
         answer["drivers"] = orjson.loads(drivers)
     return {**answer, "result": row}
-
-
-def _facts_column(field: pa.Field, values: list[Any]) -> pa.Array:
-    if field.name == "as_of":
-        return pa.array(values, _TEXT).cast(TIME)
-    return pa.array(values, field.type)
-
-
-def _calendar(as_of: str | None) -> str | None:
-    """Give a time that UTC has a year of; nothing for 0001-01-01T00:00:00+14:00 and its like."""
-    if as_of is not None:
-        try:
-            datetime.fromisoformat(as_of).astimezone(UTC)
-        except OverflowError:
-            return None
-    return as_of
-
-
-def _offset(as_of: str | None) -> int | None:
-    """Give by how many minutes a time is ahead of UTC; nothing for none."""
-    if as_of is None or as_of.endswith("+00:00"):
-        return None
-    offset = datetime.fromisoformat(as_of).utcoffset()
-    return None if offset is None else int(offset.total_seconds() // 60)
-
-
-def _column(values: list[Any], kind: str) -> pa.Array:
-    if kind == "json":
-        values = [_text(value) for value in values]
-    return pa.array(values, _KINDS[kind])
-
-
-def _text(value: object) -> str | None:
-    """Write what has parts as JSON."""
-    return None if value is None else orjson.dumps(value).decode()

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core import clock
-from services.history.log import PredictionLog, utc_day
+from services.history.log import PredictionLog, in_order, utc_day
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.mover import merged
 
@@ -195,7 +195,7 @@ def without_doubles(table: pa.Table) -> pa.Table:
     """Keep one row of each prediction id: a segment that came back from a backup is moved again."""
     if "prediction_id" not in table.column_names or table.num_rows < 2:  # noqa: PLR2004 - a pair
         return table
-    table = table.sort_by("prediction_id").combine_chunks()
+    table = in_order(table, "prediction_id").combine_chunks()
     ids = table.column("prediction_id")
     differs = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
     first = pa.array([True])

@@ -172,7 +172,7 @@ class PredictionLog:
 
     def _write_day(self, model: str, day: date, table: pa.Table) -> LogFile:
         has_ids = _ID in table.column_names
-        table = table.sort_by(_ID if has_ids else "at")
+        table = in_order(table, _ID if has_ids else "at")
         name = f"{uuid4()}-{self.owner}.parquet"
         size = self.store.write(f"{model}/{day}/{name}", lambda file: _write_parquet(table, file))
         ids = table.column(_ID) if has_ids else None
@@ -230,9 +230,22 @@ def _month(key: str) -> str:
 
 def by_day(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
     """Part a table by the day of ``at``, UTC."""
+    span = pc.min_max(table.column("at"))
+    first, last = (span[end].as_py() for end in ("min", "max"))
+    if first is not None and utc_day(first) == utc_day(last):
+        yield utc_day(first), table
+        return
     days = pc.floor_temporal(table.column("at"), unit="day")
     for day in sorted(pc.unique(days).to_pylist()):
         yield day.astimezone(UTC).date(), table.filter(pc.equal(days, pa.scalar(day, days.type)))
+
+
+def in_order(table: pa.Table, column: str) -> pa.Table:
+    """Sort a table by a column, unless it is sorted."""
+    values = table.column(column).combine_chunks()
+    if pc.all(pc.less_equal(values.slice(0, max(len(values) - 1, 0)), values.slice(1))).as_py():
+        return table
+    return table.sort_by(column)
 
 
 def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:

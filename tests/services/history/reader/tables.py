@@ -12,9 +12,10 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
-from services.history.decoding import OUTCOMES, OUTCOMES_OF, REFUSALS, REFUSED, Predicted
+from services.history.decoding import OUTCOMES, OUTCOMES_OF, REFUSALS, REFUSED
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest, month_of
+from services.history.predicted import Predicted
 from services.history.reader.database import Database
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
