@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -30,6 +31,7 @@ def main() -> None:
     """Measure, print the table, and write it down."""
     options = _parser().parse_args()
     folder: Path = options.folder
+    load = os.getloadavg()[0]
     with alone(folder):
         work = folder / "work"
         shutil.rmtree(work, ignore_errors=True)
@@ -43,7 +45,8 @@ def main() -> None:
                 )  # fmt: skip
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    text = render(seen, moves)
+    about = f"Medians of {options.rounds} rounds; the load average was {load:.1f} before them."
+    text = f"{render(seen, moves)}\n\n{about}"
     say(f"\n{text}")
     if options.write or _is_full(options):
         write_section("prediction history", text)
