@@ -130,9 +130,14 @@ def build_library(
     kind_of
         Gives the predictor class of a model.
     """
+    configs: dict[tuple[str, int], ModelConfig] = {}
 
     def config_of(model: str) -> ModelConfig:
-        return load_model_config(settings.model_config_path(model))
+        path = settings.model_config_path(model)
+        key = (model, path.stat().st_mtime_ns)
+        if key not in configs:
+            configs[key] = load_model_config(path)
+        return configs[key]
 
     _, secret = open_masking(settings, read_platform_config(settings).history)
     return Library(

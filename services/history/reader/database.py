@@ -7,7 +7,8 @@ No text from outside becomes SQL: names of columns are looked up in the files, v
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import duckdb
@@ -98,22 +99,31 @@ class Database:
         HistoryTooLarge
             It took more time or memory than a question may.
         """
+        with self._cursor() as cursor:
+            given = {**params, "files": list(scan.files)}
+            return cursor.sql(sql, params=given).to_arrow_table()
+
+    def rows(self, sql: str, params: Params, scan: Scan) -> list[dict[str, Any]]:
+        """Run a query over the files of a scan; give its rows by name."""
+        with self._cursor() as cursor:
+            # Not by way of Arrow, which takes longer for a few rows.
+            cursor.execute(sql, {**params, "files": list(scan.files)})
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor that is interrupted when it takes too long."""
         cursor = self._connection.cursor()
         alarm = threading.Timer(self._seconds, cursor.interrupt)
         alarm.start()
         try:
-            given = {**params, "files": list(scan.files)}
-            return cursor.sql(sql, params=given).to_arrow_table()
+            yield cursor
         except (duckdb.InterruptException, duckdb.OutOfMemoryException) as error:
             raise HistoryTooLarge(self._seconds) from error
         finally:
             alarm.cancel()
             cursor.close()
-
-    def rows(self, sql: str, params: Params, scan: Scan) -> list[dict[str, Any]]:
-        """Run a query over the files of a scan; give its rows by name."""
-        found: list[dict[str, Any]] = self.table(sql, params, scan).to_pylist()
-        return found
 
     def ask(self, question: Callable[[], Found], *scans: Callable[[], Scan]) -> Found:
         """Answer a question again when files were replaced meanwhile, or cannot be read.

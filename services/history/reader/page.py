@@ -98,7 +98,9 @@ class Pages:
             params["after_at"], params["after_id"] = after
         parts: list[pa.Table] = []
         missing = question.limit + 1
-        for some in _newest_first(scan, after):
+        # One entity has few rows: a page of it reads on to the end.
+        first = 1 if question.entity is None else len(scan.files)
+        for some in _newest_first(scan, after, first):
             query = (
                 f"SELECT {_everything(scan)} FROM {some.source} WHERE {sql} "
                 f'ORDER BY "at" DESC, prediction_id DESC LIMIT {missing}'
@@ -119,14 +121,14 @@ def _everything(scan: Scan) -> str:
     return f"* REPLACE ({changed})" if changed else "*"
 
 
-def _newest_first(scan: Scan, after: After) -> Iterator[Scan]:
+def _newest_first(scan: Scan, after: After, first: int) -> Iterator[Scan]:
     """Part a scan by days, the newest first: one day, then two, then four, …"""
     days: dict[Any, list[int]] = {}
     for place, fact in enumerate(scan.facts):
         if after is None or fact.first_at <= after[0]:
             days.setdefault(fact.day, []).append(place)
     order = sorted(days, reverse=True)
-    start, size = 0, 1
+    start, size = 0, max(first, 1)
     while start < len(order):
         yield scan.among([place for day in order[start : start + size] for place in days[day]])
         start, size = start + size, size * 2

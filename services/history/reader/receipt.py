@@ -97,26 +97,24 @@ class Receipts:
 
     def _find_in(self, model: str, key: bytes) -> tuple[dict[str, Any], Scan] | None:
         def scan() -> Scan:
-            at = time_of(key)
-            whole = self.database.scanner.scan(model, since=at - _MARGIN, until=at + _MARGIN)
-            text = key.hex()
-            return whole.among(
-                [
-                    place
-                    for place, fact in enumerate(whole.facts)
-                    if (fact.first_id or "") <= text <= (fact.last_id or "")
-                ]
-            )
+            return self._scan(model, key)
 
         def ask() -> tuple[dict[str, Any], Scan] | None:
             found = scan()
             if not found.files:
                 return None
-            query = f"SELECT * FROM {found.source} WHERE prediction_id = $key LIMIT 1"
+            query = f"SELECT * FROM {found.source} WHERE prediction_id = $key"
             rows = self.database.rows(query, {"key": key}, found)
             return (rows[0], found) if rows else None
 
         return self.database.ask(ask, scan)
+
+    def _scan(self, model: str, key: bytes) -> Scan:
+        """Give the files that may hold an id."""
+        at = time_of(key)
+        return self.database.scanner.scan(
+            model, since=at - _MARGIN, until=at + _MARGIN, holding=key.hex()
+        )
 
     def _outcome(self, found: Prediction) -> OutcomeSeen | None:
         """Give what is known of what happened."""
@@ -127,13 +125,13 @@ class Receipts:
             return self.database.scanner.scan(outcomes.place_of(found.model))
 
         def own() -> Scan:
-            at = time_of(key)
-            return self.database.scanner.scan(found.model, since=at - _MARGIN, until=at + _MARGIN)
+            return self._scan(found.model, key)
 
         def ask() -> list[dict[str, Any]]:
-            files, predicted = told().files, own()
+            files = told().files
             if not files:
                 return []
+            predicted = own()
             source = predicted.source
             predictions = f"SELECT {outcomes.needs(kind)} FROM {source} WHERE prediction_id = $key"
             only = "outcome_of = $key OR entity = $entity"

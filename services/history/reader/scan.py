@@ -119,7 +119,12 @@ class Scanner:
     _damaged: set[str] = field(default_factory=set)
 
     def scan(
-        self, place: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        place: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        holding: str | None = None,
     ) -> Scan:
         """Give the files that may hold rows of a time.
 
@@ -129,6 +134,8 @@ class Scanner:
             Model, or another folder of the log.
         since, until
             Both ends; all there is without them.
+        holding
+            A prediction id in hex that the files may hold.
         """
         found = self.log.files(
             place,
@@ -141,6 +148,8 @@ class Scanner:
         left_out = 0
         for path, fact in found:
             if (since and fact.last_at < since) or (until and fact.first_at > until):
+                continue
+            if holding and not (fact.first_id or "") <= holding <= (fact.last_id or ""):
                 continue
             footer = self._footer(str(path))
             # No checksum is over the footer itself: a name in it may be damaged too.
