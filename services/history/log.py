@@ -39,6 +39,8 @@ QUARANTINE = "quarantine"
 # Small enough that one row is found at once, large enough that columns are packed well.
 ROWS_A_GROUP = 16_384
 _ID = "prediction_id"
+# Stands before the term in a manifest's name.
+_TERM = "~"
 
 
 class PredictionLog:
@@ -55,6 +57,9 @@ class PredictionLog:
     def __init__(self, place: Place | Store, *, owner: str) -> None:
         self.store = open_store(place) if isinstance(place, str | Path) else place
         self.owner = owner
+        # In whose name manifests are written: who has the spool, counted from the first.
+        self._term = 0
+        self._begun: set[str] = set()
         self._logger = get_logger(__name__)
 
     @property
@@ -67,21 +72,61 @@ class PredictionLog:
         """By what the addresses of ``files`` are opened; nothing where they are paths."""
         return self.store.filesystem
 
-    def _manifest_key(self, model: str, month: str) -> str:
-        return f"{model}/{month}.{self.owner}{SUFFIX}"
+    def begin(self, term: int) -> None:
+        """Write manifests from now on in the name of another term.
+
+        A store elsewhere may carry out what a worker asked for that was killed meanwhile. Under a
+        name of its own that is of a term that is over, and counts no longer. A folder has no such
+        requests under way, and one name.
+
+        Parameters
+        ----------
+        term
+            Higher than that of any worker that has had the spool before.
+        """
+        if self.filesystem is not None:
+            self._term = term
+            self._begun.clear()
+
+    def _manifests(self, pattern: str) -> list[str]:
+        """Give the keys of manifests that count: of each the one of the latest term."""
+        latest: dict[str, tuple[int, str]] = {}
+        for key in self.store.keys(pattern):
+            name, _, term = key.removesuffix(SUFFIX).partition(_TERM)
+            latest[name] = max(latest.get(name, (-1, "")), (int(term or 0), key))
+        return sorted(key for _, key in latest.values())
+
+    def _own(self, model: str, month: str) -> list[str]:
+        """Give the keys of this owner's manifests of a model and month, of every term."""
+        name = f"{model}/{month}.{self.owner}"
+        found = self.store.keys(f"{name}*{SUFFIX}")
+        return [key for key in found if key.removesuffix(SUFFIX).partition(_TERM)[0] == name]
 
     def manifest(self, model: str, month: str) -> Manifest:
         """Read the manifest of a model and month."""
-        return read_manifest(self.store, self._manifest_key(model, month))
+        if not self._term:
+            return read_manifest(self.store, f"{model}/{month}.{self.owner}{SUFFIX}")
+        own = set(self._own(model, month))
+        for key in self._manifests(f"{model}/{month}.*{SUFFIX}"):
+            if key in own:
+                return read_manifest(self.store, key)
+        return Manifest()
 
     def commit(self, model: str, month: str, manifest: Manifest) -> None:
         """Make the files of a manifest those of the log."""
-        write_manifest(self.store, self._manifest_key(model, month), manifest)
+        name = f"{model}/{month}.{self.owner}"
+        key = f"{name}{_TERM}{self._term:012}{SUFFIX}" if self._term else f"{name}{SUFFIX}"
+        write_manifest(self.store, key, manifest)
+        if self._term and key not in self._begun:
+            for old in self._own(model, month):
+                if old < key:
+                    self.store.delete(old)
+            self._begun.add(key)
 
     def months(self, model: str) -> list[str]:
         """Name the months of which this owner has written, the earliest first."""
-        found = self.store.keys(f"{model}/*.{self.owner}{SUFFIX}")
-        return sorted(_month(key) for key in found)
+        found = self.store.keys(f"{model}/*.{self.owner}*{SUFFIX}")
+        return sorted({_month(key) for key in found if _owner(key) == self.owner})
 
     def models(self) -> list[str]:
         """Name what the log has folders of: models, and refusals."""
@@ -89,8 +134,7 @@ class PredictionLog:
 
     def owners(self) -> list[str]:
         """Name the workers that have written here."""
-        names = (_name_of(key).removesuffix(SUFFIX) for key in self.store.keys(f"*/*{SUFFIX}"))
-        return sorted({name.partition(".")[2] for name in names})
+        return sorted({_owner(key) for key in self.store.keys(f"*/*{SUFFIX}")})
 
     def key(self, model: str, file: LogFile) -> str:
         """Give the key of a file."""
@@ -110,7 +154,7 @@ class PredictionLog:
         """
         keys = [
             key
-            for key in self.store.keys(f"{model}/*{SUFFIX}")
+            for key in self._manifests(f"{model}/*{SUFFIX}")
             if (since is None or _month(key) >= month_of(since))
             and (until is None or _month(key) <= month_of(until))
         ]
@@ -221,6 +265,11 @@ class PredictionLog:
 
 def _name_of(key: str) -> str:
     return key.rpartition("/")[2]
+
+
+def _owner(key: str) -> str:
+    """Give who wrote a manifest."""
+    return _name_of(key).removesuffix(SUFFIX).partition(_TERM)[0].partition(".")[2]
 
 
 def _month(key: str) -> str:

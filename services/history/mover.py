@@ -34,6 +34,7 @@ from services.history.masking import Masking
 from services.predictions.segment import DONE, OPEN, adopt, read_segment
 
 OWNER = "owner"
+_TERM_DIGITS = 12
 # So much is decoded at a time: a backlog of any length takes no more memory than this asks for.
 _BYTES_AT_ONCE = 64 * 2**20
 
@@ -128,6 +129,7 @@ class Mover:
         except BlockingIOError:
             os.close(handle)
             return False
+        self._log.begin(_next_term(handle))
         self._lock = handle
         return True
 
@@ -215,6 +217,15 @@ def merged(tables: Sequence[pa.Table]) -> list[pa.Table]:
         else:
             found.append(table)
     return found
+
+
+def _next_term(handle: int) -> int:
+    """Count, in the file that is locked, who has had the spool."""
+    before = os.pread(handle, _TERM_DIGITS, 0)
+    term = int(before or b"0") + 1
+    os.pwrite(handle, f"{term:0{_TERM_DIGITS}}".encode(), 0)
+    os.fsync(handle)
+    return term
 
 
 def owner_of(spool: Path) -> str:

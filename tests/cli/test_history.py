@@ -228,6 +228,8 @@ def test_a_key_that_may_not_is_refused(office: Office, tmp_path: Path) -> None:
         "history", "predictions", "churn", "--limit", "2000", *given, code=Exit.PLATFORM_REFUSED
     )
     assert "needs the role operator" in output
+    # No key is left behind: what a run of tests leaves is searched for them.
+    key.unlink()
 
 
 @pytest.mark.parametrize("since", ["tomorrow", "30x", "-5d"])
