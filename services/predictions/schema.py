@@ -325,5 +325,10 @@ _PAST: Json = {
     "description": "A past time, with its zone, as of which the batch is written down: it is "
     "answered now, and stands in the history at that time, as do its prediction ids. Needs the "
     "role admin.",
-    "schema": {"type": "string", "format": "date-time"},
+    # Generators of clients know no times in headers, only texts.
+    "schema": {
+        "type": "string",
+        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$",
+    },
+    "example": "2026-03-01T09:00:00Z",
 }
