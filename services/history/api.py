@@ -25,7 +25,7 @@ from core.history_faults import (
     ReplayImpossible,
 )
 from core.overload import SpoolFull
-from core.refusals import FieldsInvalid, QueryInvalid
+from core.refusals import FieldsInvalid, PathUnknown, QueryInvalid
 from services.access.audit import Actor, Entry
 from services.access.caller import ADDRESS, CALLER, Caller, Role
 from services.fields import Kind, read_fields
@@ -192,7 +192,7 @@ def _add_series(router: APIRouter, runtime: Runtime) -> None:
         "/entities/{entity:path}",
         summary="One client, as all models saw it",
         response_model=Series,
-        responses=_PICTURE | route_errors(*_ASKING),
+        responses=_PICTURE | route_errors(PathUnknown, *_ASKING),
     )
     async def entity(
         request: Request, entity: str, query: Annotated[EntityQuestion, Query()]
@@ -238,7 +238,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         summary="Erase an entity",
         status_code=202,
         response_model=ErasurePage,
-        responses=route_errors(SpoolFull, QueryInvalid),
+        responses=route_errors(PathUnknown, SpoolFull, QueryInvalid),
     )
     async def erase(request: Request, entity: str) -> ErasurePage:
         """Erase all that was predicted of an entity until now, of every model; for good."""
