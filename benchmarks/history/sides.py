@@ -17,9 +17,9 @@ from typing import IO, Any
 import orjson
 
 from core.settings import Settings
-from services.history.historian import HOST
 from services.history.token import history_token
 
+HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
