@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -113,10 +114,16 @@ def read_manifests(store: Store, keys: Sequence[str]) -> dict[str, Manifest]:
     found = {}
     for key, content in store.read_all(keys).items():
         try:
-            found[key] = Manifest.model_validate_json(content)
+            found[key] = _parsed(content)
         except ValidationError as error:
             raise ManifestCorrupt(store.place(key)) from error
     return found
+
+
+# The same bytes are the same manifest: every question reads those of its months.
+@lru_cache(maxsize=256)
+def _parsed(content: bytes) -> Manifest:
+    return Manifest.model_validate_json(content)
 
 
 def write_manifest(store: Store, key: str, manifest: Manifest) -> None:

@@ -40,8 +40,7 @@ def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
     parts = ['"at" >= $since', '"at" < $until']
     params: dict[str, Any] = {"since": since, "until": until}
     if filters.entity is not None:
-        parts.append("entity IN ($entity, $entity_hashed)")
-        params |= {"entity": filters.entity, "entity_hashed": scan.written(filters.entity)}
+        parts.append(_is("entity", "entity", filters.entity, scan, params))
     for name in ("version", "caller", "source"):
         if (value := getattr(filters, name)) is not None:
             parts.append(f"{name} = ${name}")
@@ -58,10 +57,17 @@ def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
         name, _, value = match.partition(":")
         column = level(scan, "where", name)
         wanted = value_of(column, value)
-        parts.append(f"{column.sql} IN ($where{place}, $where{place}_hashed)")
-        params[f"where{place}"] = wanted
-        params[f"where{place}_hashed"] = scan.written(wanted) if isinstance(wanted, str) else wanted
+        parts.append(_is(column.sql, f"where{place}", wanted, scan, params))
     return " AND ".join(parts), params
+
+
+def _is(sql: str, name: str, wanted: str | float, scan: Scan, params: dict[str, Any]) -> str:
+    """Write that a column has a value, also where it is masked; its parameters are added."""
+    params[name] = wanted
+    if scan.hashed is None or not isinstance(wanted, str):
+        return f"{sql} = ${name}"
+    params[f"{name}_hashed"] = scan.hashed(wanted)
+    return f"{sql} IN (${name}, ${name}_hashed)"
 
 
 def value_of(column: Column, text: str) -> str | float | bool:
