@@ -198,8 +198,10 @@ class Asker:
         PlatformRefused
             It answers with a problem.
         """
-        written = content if isinstance(content, bytes) else None
-        body = written or json.dumps(content, allow_nan=False).encode()
+        if isinstance(content, bytes):
+            body = content
+        else:
+            body = json.dumps(content, allow_nan=False).encode()
         return self._ask("POST", path, body, headers or {})
 
     def _ask(
