@@ -122,6 +122,7 @@ def measure(predictor: DemandPredictor, rows: pd.DataFrame) -> Race:
     )
     predictor.panel = replace(predictor.panel, series={**predictor.panel.series, name: known})
     release = Release(
+        kind=type(predictor),
         predictor=predictor,
         contract=contract_of(predictor.config),
         manifest=predictor.artifact.manifest,

@@ -38,8 +38,10 @@ def build_release(folder: Path) -> Release:
         registered_at=clock.now(),
         manifest_sha256=manifest_sha256(artifact.folder),
     )
+    kind = predictor_type("churn")
     return Release(
-        predictor=predictor_type("churn")(artifact),
+        kind=kind,
+        predictor=kind(artifact),
         contract=contract_of(artifact.config),
         manifest=artifact.manifest,
         identity=identity,

@@ -85,7 +85,7 @@ def _release(folder: Path) -> Release:
         manifest_sha256=manifest_sha256(folder),
     )  # fmt: skip
     return Release(
-        predictor=kind(artifact), contract=Contract(artifact.config, kind.TASKS),
+        kind=kind, predictor=kind(artifact), contract=Contract(artifact.config, kind.TASKS),
         manifest=artifact.manifest, identity=identity, loaded_at=clock.now(),
     )  # fmt: skip
 

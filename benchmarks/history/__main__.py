@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.front.workplace import alone, say
 from benchmarks.history import ingest
+from benchmarks.history.happened import write_outcomes
 from benchmarks.history.picture import draw
 from benchmarks.history.questions import Log
 from benchmarks.history.rounds import Pair, Seen, measure
@@ -63,7 +64,8 @@ def _ask(work: Path, options: argparse.Namespace) -> Sequence[Seen]:
             home, year = work / f"log-{count}", Year(rows, count=count)
             log = PredictionLog(home / "predictions", owner="bench")
             write_year(log, year, told=lambda _: None)
-            say(f"a log of {count:,} predictions is written")
+            told = write_outcomes(log)
+            say(f"a log of {count:,} predictions and {told:,} outcomes is written")
             asked = Log(home, last=year.last, days=year.days)
             sides = stack.enter_context(historian(home)), stack.enter_context(rival())
             pairs.append(Pair(count, asked, *sides))

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.history.traffic import MODEL
+from services.history.decoding import OUTCOMES_OF
 from services.history.log import PredictionLog
 from services.history.reader.receipt import time_of
 
@@ -88,6 +89,10 @@ class Log:
         folders = ", ".join(f"'{self._folder}/{day}/*.parquet'" for day in days)
         return f"read_parquet([{folders}])"
 
+    def told(self, at: datetime) -> str:
+        """Give the folder of the outcomes of a month, as SQL reads it."""
+        return f"read_parquet('{self._folder}{OUTCOMES_OF}/{at:%Y-%m}-01/*.parquet')"
+
 
 Make = Callable[[Log, np.random.Generator], Asked]
 
@@ -116,16 +121,28 @@ def trend(log: Log, random: np.random.Generator) -> Asked:
 
 
 def receipt(log: Log, random: np.random.Generator) -> Asked:
-    """Ask for one prediction by its id."""
+    """Ask for one prediction by its id, with what then happened."""
     identity, _ = log.row(random)
     day = time_of(bytes.fromhex(identity.replace("-", "")))
-    sql = f"SELECT * FROM {log.source(day, day)} WHERE prediction_id = ?"
+    told = log.told(day)
+    sql = f"""
+        WITH p AS (SELECT * FROM {log.source(day, day)} WHERE prediction_id = ?),
+        o AS (
+            SELECT 0 AS rank, "at", value FROM {told} WHERE outcome_of = ?
+            UNION ALL
+            SELECT 1, t."at", t.value FROM {told} t JOIN p
+                ON t.entity = p.entity AND (t.as_of IS NULL OR t.as_of = p.as_of)
+            WHERE t.outcome_of IS NULL
+        )
+        SELECT p.*, (SELECT value FROM o ORDER BY rank, "at" DESC LIMIT 1) AS outcome FROM p
+    """
 
     def is_same(ours: Any, theirs: list[Any]) -> bool:
-        return [ours["prediction_id"]] == [row[0] for row in theirs]
+        value = (ours["outcome"] or {"value": None})["value"]
+        return [(ours["prediction_id"], value)] == [(row[0], row[-1]) for row in theirs]
 
     content = {"subject": identity, "question": {}}
-    return Asked("receipt", content, sql, [{"id": identity}], is_same)
+    return Asked("receipt", content, sql, [{"id": identity}] * 2, is_same)
 
 
 def filtered(log: Log, random: np.random.Generator) -> Asked:
@@ -193,7 +210,7 @@ class Case:
 
 CASES: Sequence[Case] = (
     Case("a day's trend of a month", trend, 300, 3, 4),
-    Case("one receipt by its id", receipt, 50, 10, 1.3),
+    Case("one receipt by its id, with its outcome", receipt, 50, 10, 1.3),
     Case("a page, a month of a segment above a value", filtered, 150, 3),
     Case("a page, a month of one client", of_entity, 150, 3),
 )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,9 +36,11 @@ from services.history.erasure import (
     microseconds,
 )
 from services.history.housekeeping import LEFT_BEHIND_SECONDS
-from services.history.log import QUARANTINE, PredictionLog, utc_day
+from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
+from services.history.partition import utc_day
 
+_AHEAD = timedelta(hours=1)
 _TOLD = ("entity", "at", "outcome_of")
 _DAY = re.compile(r"-(\d{4}-\d{2}-\d{2})-")
 # By erasure: predictions of the entity.
@@ -180,7 +182,7 @@ class Eraser:
             # It cannot be read: it leaves the log, and is deleted in the end.
             return _Renewal(file)
         left = whole.filter(pc.invert(rows))
-        new = self._log.write(place, left)[0] if left.num_rows else None
+        new = self._log.write_part(place, file.day, left) if left.num_rows else None
         return _Renewal(
             file,
             new,
@@ -213,7 +215,8 @@ class Eraser:
 
     def _without_unreadable(self, erasure: Erasure) -> Erasure:
         """Delete the files in quarantine that may hold the entity."""
-        day = utc_day(erasure.asked_at)
+        # An outcome lies by the time that it is about, which may be a little ahead.
+        day = utc_day(erasure.asked_at + _AHEAD)
         keys = [
             key for key in self._log.store.keys(f"{QUARANTINE}/*") if _may_be_of(key, until=day)
         ]

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from core import clock
-from services.history.log import PredictionLog, in_order, utc_day
+from services.history.decoding import OUTCOMES_OF
+from services.history.log import PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.mover import merged
+from services.history.partition import in_order, utc_day
 
 # Files are put together up to this, which is some 100 MiB in memory.
 FULL_ROWS = 250_000
@@ -96,27 +98,38 @@ class Housekeeper:
     def _look_after(self, model: str, month: str) -> Kept:
         manifest = self._log.manifest(model, month)
         manifest = self._delete_retired(model, month, manifest)
-        expired = [file for file in manifest.files if self._is_expired(file.day)]
+        expired = [file for file in manifest.files if self._is_expired(utc_day(file.last_at))]
         if expired:
             manifest = self._replace(model, month, manifest, expired, [])
         compacted = damaged = 0
-        for group in groups(
-            [file for file in manifest.files if file not in expired], today=utc_day(clock.now())
-        ):
+        # Of outcomes no month is over: what happened may be told at any time.
+        today = date.min if model.endswith(OUTCOMES_OF) else utc_day(clock.now())
+        for group in groups([one for one in manifest.files if one not in expired], today=today):
             tables, broken = self._read(model, group)
             whole = [file for file in group if file not in broken]
             new: list[LogFile] = []
             for table in merged(tables):
-                new += self._log.write(model, without_doubles(table))
+                young = self._young(without_doubles(table))
+                if young.num_rows:
+                    new.append(self._log.write_part(model, group[0].day, young))
             manifest = self._replace(model, month, manifest, group, new)
             compacted += len(whole)
             damaged += len(broken)
         return Kept(compacted, len(expired), damaged)
 
     def _is_expired(self, day: date) -> bool:
+        return self._keep_days is not None and day < self._first_day(self._keep_days)
+
+    def _young(self, table: pa.Table) -> pa.Table:
+        """Leave out what is too old: outcomes about one month may be told years apart."""
         if self._keep_days is None:
-            return False
-        return day < utc_day(clock.now()) - timedelta(days=self._keep_days)
+            return table
+        first = datetime.combine(self._first_day(self._keep_days), time(), UTC)
+        at = table.column("at")
+        return table.filter(pc.greater_equal(at, pa.scalar(first, at.type)))
+
+    def _first_day(self, keep_days: int) -> date:
+        return utc_day(clock.now()) - timedelta(days=keep_days)
 
     def _read(self, model: str, group: Sequence[LogFile]) -> tuple[list[pa.Table], list[LogFile]]:
         tables, broken = [], []
@@ -195,7 +208,7 @@ def without_doubles(table: pa.Table) -> pa.Table:
     """Keep one row of each prediction id: a segment that came back from a backup is moved again."""
     if "prediction_id" not in table.column_names or table.num_rows < 2:  # noqa: PLR2004 - a pair
         return table
-    table = in_order(table, "prediction_id").combine_chunks()
+    table = in_order(table).combine_chunks()
     ids = table.column("prediction_id")
     differs = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
     first = pa.array([True])

@@ -6,9 +6,9 @@ them; it is told apart by ``owner``, so that workers of several machines may sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import date
 from errno import ENOENT
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from services.history.manifest import (
     read_manifests,
     write_manifest,
 )
+from services.history.partition import ID, OUTCOME_OF, about, in_order, parted, span_of
 from services.history.store import Place, Store, open_store
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ QUARANTINE = "quarantine"
 
 # Small enough that one row is found at once, large enough that columns are packed well.
 ROWS_A_GROUP = 16_384
-_ID = "prediction_id"
 # Stands before the term in a manifest's name.
 _TERM = "~"
 
@@ -203,7 +203,7 @@ class PredictionLog:
         return None
 
     def write(self, model: str, table: pa.Table) -> list[LogFile]:
-        """Write rows, each day's into a file of its own; no manifest names them yet.
+        """Write rows, those that belong together into a file; no manifest names them yet.
 
         Parameters
         ----------
@@ -212,24 +212,38 @@ class PredictionLog:
         table
             Rows with a column ``at``.
         """
-        return [self._write_day(model, day, part) for day, part in by_day(table)]
+        return [self.write_part(model, day, part) for day, part in parted(table)]
 
-    def _write_day(self, model: str, day: date, table: pa.Table) -> LogFile:
-        has_ids = _ID in table.column_names
-        table = in_order(table, _ID if has_ids else "at")
+    def write_part(self, model: str, day: date, table: pa.Table) -> LogFile:
+        """Write rows into one file; no manifest names it yet.
+
+        Parameters
+        ----------
+        model
+            Its name.
+        day
+            Under which it lies, as ``services.history.partition`` says.
+        table
+            Rows with a column ``at``, at least one.
+        """
+        has_ids = ID in table.column_names
+        table = in_order(table)
         name = f"{uuid4()}-{self.owner}.parquet"
         size = self.store.write(f"{model}/{day}/{name}", lambda file: _write_parquet(table, file))
-        ids = table.column(_ID) if has_ids else None
-        span = pc.min_max(table.column("at"))
+        ids = table.column(ID) if has_ids else None
+        first_at, last_at = span_of(table.column("at"))
+        abouts = span_of(about(table)) if OUTCOME_OF in table.column_names else (None, None)
         return LogFile(
             name=name,
             day=day,
             rows=table.num_rows,
             size_bytes=size,
-            first_at=span["min"].as_py(),
-            last_at=span["max"].as_py(),
+            first_at=first_at,
+            last_at=last_at,
             first_id=ids[0].as_py().hex() if ids is not None else None,
             last_id=ids[-1].as_py().hex() if ids is not None else None,
+            first_about=abouts[0],
+            last_about=abouts[1],
         )
 
     def sweep(self, *, older_s: float) -> int:
@@ -277,26 +291,6 @@ def _month(key: str) -> str:
     return _name_of(key).partition(".")[0]
 
 
-def by_day(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
-    """Part a table by the day of ``at``, UTC."""
-    span = pc.min_max(table.column("at"))
-    first, last = (span[end].as_py() for end in ("min", "max"))
-    if first is not None and utc_day(first) == utc_day(last):
-        yield utc_day(first), table
-        return
-    days = pc.floor_temporal(table.column("at"), unit="day")
-    for day in sorted(pc.unique(days).to_pylist()):
-        yield day.astimezone(UTC).date(), table.filter(pc.equal(days, pa.scalar(day, days.type)))
-
-
-def in_order(table: pa.Table, column: str) -> pa.Table:
-    """Sort a table by a column, unless it is sorted."""
-    values = table.column(column).combine_chunks()
-    if pc.all(pc.less_equal(values.slice(0, max(len(values) - 1, 0)), values.slice(1))).as_py():
-        return table
-    return table.sort_by(column)
-
-
 def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     pq.write_table(
@@ -314,7 +308,7 @@ def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
 def _packing(table: pa.Table, floats: list[str]) -> dict[str, Any]:
     """Choose how columns are packed: by a dictionary where values come again, else by bytes."""
     apart = [name for name in floats if not _comes_again(table.column(name))]
-    plain = {*apart, _ID}
+    plain = {*apart, ID, OUTCOME_OF}
     return {
         "use_dictionary": [name for name in table.column_names if name not in plain],
         "use_byte_stream_split": apart,
@@ -325,8 +319,3 @@ def _comes_again(column: pa.ChunkedArray) -> bool:
     """Say whether a sample of a column holds the same values again and again."""
     sample = column.slice(0, ROWS_A_GROUP)
     return bool(4 * pc.count_distinct(sample).as_py() < len(sample))
-
-
-def utc_day(at: datetime) -> date:
-    """Give the day of a time, UTC."""
-    return at.astimezone(UTC).date()

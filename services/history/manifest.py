@@ -34,6 +34,9 @@ class LogFile(_Frozen):
     # Prediction ids, in hex: they begin with their time. Nothing where rows have none.
     first_id: str | None
     last_id: str | None
+    # Of outcomes: what they are about, as `services.history.partition.about` has it.
+    first_about: AwareDatetime | None = None
+    last_about: AwareDatetime | None = None
 
 
 class Retired(_Frozen):

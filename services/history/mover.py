@@ -28,9 +28,10 @@ from services.durable import replace_file, sync_folder
 from services.history.decoding import OUTCOMES_OF, REFUSED, decode
 from services.history.erasure import Erasures
 from services.history.lineage import together
-from services.history.log import QUARANTINE, PredictionLog, by_day
+from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, month_of
 from services.history.masking import Masking
+from services.history.partition import parted
 from services.predictions.segment import DONE, OPEN, adopt, read_segment
 
 OWNER = "owner"
@@ -153,7 +154,7 @@ class Mover:
                 self._logger.error("segment_damaged", path=path.name, faults=found.faults[:5])
             for model, table in found.tables():
                 kept = self._masking.apply(model, self._erasures.drop(table))
-                for day, part in by_day(kept):
+                for day, part in parted(kept):
                     tables[model, month_of(day)].append((path.stem, part))
         rows = sum(self._add(place, parts) for place, parts in tables.items())
         self._erasures.ask(asked)

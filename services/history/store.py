@@ -7,8 +7,10 @@ store because one put is one step.
 
 from __future__ import annotations
 
+import fnmatch
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -120,10 +122,7 @@ class FolderStore:
 
     def keys(self, pattern: str) -> list[str]:
         """Give the files that a pattern meets."""
-        return sorted(path.relative_to(self._folder).as_posix() for path in self._glob(pattern))
-
-    def _glob(self, pattern: str) -> list[Path]:
-        return list(self._folder.glob(pattern)) if self._folder.is_dir() else []
+        return sorted(_meeting(self._folder, *pattern.split("/")))
 
     def age_s(self, key: str) -> float:
         """Give the seconds since a file was written."""
@@ -131,6 +130,25 @@ class FolderStore:
             return clock.now_s() - self.place(key).stat().st_mtime
         except FileNotFoundError:
             return 0.0
+
+
+def _meeting(folder: Path, part: str, *parts: str) -> Iterator[str]:
+    """Give what meets a pattern, part by part; quicker than ``Path.glob`` in a full folder."""
+    for name in _named(folder, part):
+        if parts:
+            yield from (f"{name}/{key}" for key in _meeting(folder / name, *parts))
+        else:
+            yield name
+
+
+def _named(folder: Path, part: str) -> list[str]:
+    if "*" not in part:
+        return [part] if (folder / part).exists() else []
+    try:
+        return fnmatch.filter(os.listdir(folder), part)  # noqa: PTH208 - names, no paths
+    except (FileNotFoundError, NotADirectoryError):
+        # Not all that meets a star is a folder, and another process may delete one meanwhile.
+        return []
 
 
 class ObjectStore:

@@ -41,7 +41,8 @@ if __name__ == "__main__":
         num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["RAY_TEMP"]
     )
     serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])})
-    serve.run(Model.bind(), route_prefix="/predict")
+    deployed: Any = Model  # what the decorator makes of it, which has no types
+    serve.run(deployed.bind(), route_prefix="/predict")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     serve.shutdown()
     ray.shutdown()

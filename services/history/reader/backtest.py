@@ -11,7 +11,7 @@ import orjson
 
 from bentos.predictor import Predictor
 from services.history.answers import BacktestPage, Chart, Series, SeriesColumn
-from services.history.log import utc_day
+from services.history.partition import utc_day
 from services.history.questions import BacktestQuestion
 from services.history.reader import outcomes
 from services.history.reader.archive import Archive
@@ -141,7 +141,8 @@ class Backtests:
         told = self.database.scanner.scan(outcomes.place_of(question.model))
         if told.files and kind.FORETELLS:
             params["told"] = list(told.files)
-            query = f'{outcomes.joined(query, kind)} ORDER BY "at", prediction_id'
+            query = outcomes.joined(query, kind, source=outcomes.OF_FEW)
+            query += ' ORDER BY "at", prediction_id'
         return self.database.rows(query, params, scan)
 
     def _again(

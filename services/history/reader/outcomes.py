@@ -8,18 +8,41 @@ counts before one by entity.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 from bentos.predictor import Predictor
 from services.history.decoding import OUTCOMES_OF
-from services.history.reader.scan import Scan
+from services.history.reader.columns import INPUT, RESULT
+from services.history.reader.scan import Period, Scan
 
-# Of several outcomes with one key; each comes at a microsecond of its own.
+# Reserved by DuckDB.
+_AT = '"at"'
+_FIELDS = ("value", "amount", "happened_at")
+# Of several outcomes with one key, before they meet predictions: thousands of either may be told.
 _TOLD = """
-    SELECT outcome_of, entity, as_of,
-           arg_max(value, "at") FILTER (value IS NOT NULL) AS value,
-           arg_max(amount, "at") FILTER (amount IS NOT NULL) AS amount,
-           arg_max(happened_at, "at") FILTER (happened_at IS NOT NULL) AS happened_at,
-           max("at") AS told_at
-    FROM read_parquet($told) WHERE {only} GROUP BY ALL
+    SELECT outcome_of, entity, as_of, {fields}, max("at") AS told_at FROM {source} GROUP BY ALL
+"""
+# Where the predictions are few: of all outcomes only theirs are put together.
+OF_FEW = """(
+    SELECT * FROM read_parquet($told) WHERE outcome_of IN (SELECT prediction_id FROM p)
+        OR outcome_of IS NULL AND entity IN (SELECT entity FROM p)
+)"""
+# By id, then by entity: of each alone DuckDB passes over the groups of rows that cannot hold it.
+_OF_ONE = """
+    WITH hits AS (
+        SELECT 1 AS by_id, * FROM read_parquet($files) WHERE outcome_of = $prediction_id
+        UNION ALL
+        SELECT 0, * FROM read_parquet($files) AS o
+        WHERE outcome_of IS NULL AND entity = $entity AND {belongs}
+    ),
+    by_step AS (SELECT {step} AS step, {fields}, max("at") AS told_at FROM hits GROUP BY ALL)
+    SELECT {known} FROM by_step
+"""
+_KNOWN = """
+    sum(value) AS outcome_value, sum(amount) AS outcome_amount, count(told_at) AS outcome_steps,
+    max(happened_at) AS outcome_at, max(told_at) AS outcome_told_at
 """
 
 
@@ -28,18 +51,18 @@ def place_of(model: str) -> str:
     return model + OUTCOMES_OF
 
 
-def joined(predictions: str, kind: type[Predictor], *, only: str = "true") -> str:
+def joined(predictions: str, kind: type[Predictor], *, source: str = "read_parquet($told)") -> str:
     """Write the query that gives predictions their outcomes.
 
     Parameters
     ----------
     predictions
         SQL of predictions with ``prediction_id``, ``entity``, ``as_of``, and, for answers about
-        many steps, the column that tells of them. ``$told`` are the files of the outcomes.
+        many steps, the column that tells of them.
     kind
         The model's predictor.
-    only
-        SQL that says which outcomes may belong to them.
+    source
+        SQL of the outcomes, where ``p`` are the predictions; as it stands ``$told`` are the files.
 
     Returns
     -------
@@ -47,16 +70,14 @@ def joined(predictions: str, kind: type[Predictor], *, only: str = "true") -> st
         SQL of the same rows with ``outcome_value``, ``outcome_amount``, ``outcome_steps``,
         ``outcome_at`` and ``outcome_told_at``.
     """
-    # One by prediction id goes before one by entity, then the later one.
-    rank = "by_id * 4000000000000000000 + epoch_us(told_at)"
-    last = ", ".join(
-        f"arg_max({name}, {rank}) FILTER ({name} IS NOT NULL) AS {name}"
-        for name in ("value", "amount", "happened_at")
+    told = ", ".join(
+        f"{_last(name, _AT)} AS {name}, max({_AT}) FILTER ({name} IS NOT NULL) AS {name}_told"
+        for name in _FIELDS
     )
-    step = "as_of" if _about_steps(kind) else "NULL"
+    last = ", ".join(f"{_last(name, _rank(f'{name}_told'))} AS {name}" for name in _FIELDS)
     return f"""
-    WITH told AS ({_TOLD.format(only=only)}),
-    p AS ({predictions}),
+    WITH p AS ({predictions}),
+    told AS ({_TOLD.format(fields=told, source=source)}),
     hits AS (
         SELECT p.prediction_id, 1 AS by_id, o.* FROM p JOIN told o
             ON o.outcome_of = p.prediction_id
@@ -65,42 +86,113 @@ def joined(predictions: str, kind: type[Predictor], *, only: str = "true") -> st
             ON o.outcome_of IS NULL AND o.entity = p.entity AND {_belongs(kind)}
     ),
     by_step AS (
-        SELECT prediction_id, {step} AS step, {last}, max(told_at) AS told_at
+        SELECT prediction_id, {_step(kind)} AS step, {last}, max(told_at) AS told_at
         FROM hits GROUP BY ALL
     ),
-    known AS (
-        SELECT prediction_id, sum(value) AS value, sum(amount) AS amount, count(*) AS steps,
-               max(happened_at) AS happened_at, max(told_at) AS told_at
-        FROM by_step GROUP BY prediction_id
-    )
-    SELECT p.*, k.value AS outcome_value, k.amount AS outcome_amount,
-           coalesce(k.steps, 0) AS outcome_steps, k.happened_at AS outcome_at,
-           k.told_at AS outcome_told_at
+    known AS (SELECT prediction_id, {_KNOWN} FROM by_step GROUP BY prediction_id)
+    SELECT p.*, k.* EXCLUDE (prediction_id, outcome_steps),
+           coalesce(k.outcome_steps, 0) AS outcome_steps
     FROM p LEFT JOIN known k ON k.prediction_id = p.prediction_id
     """
 
 
+def has_steps(kind: type[Predictor]) -> bool:
+    """Say whether an answer is about many times."""
+    return bool(kind.STEPS or kind.WEEKS)
+
+
+def _last(name: str, rank: str) -> str:
+    return f"arg_max({name}, {rank}) FILTER ({name} IS NOT NULL)"
+
+
+def _rank(at: str) -> str:
+    """Write which outcome counts: one by prediction id before one by entity, then the later."""
+    return f"by_id * 4000000000000000000 + epoch_us({at})"
+
+
+def _step(kind: type[Predictor]) -> str:
+    return "as_of" if has_steps(kind) else "NULL"
+
+
 def needs(kind: type[Predictor]) -> str:
     """Name the columns that the join wants of predictions."""
-    more = [f"result_{kind.STEPS.partition('.')[0]}"] if kind.STEPS else []
-    more += [f"input_{kind.WEEKS}"] if kind.WEEKS else []
+    more = [RESULT + kind.STEPS.partition(".")[0]] if kind.STEPS else []
+    more += [INPUT + kind.WEEKS] if kind.WEEKS else []
     return ", ".join(["prediction_id", "entity", "as_of", *more])
 
 
-def _belongs(kind: type[Predictor]) -> str:
-    """Write when an outcome by entity belongs to a prediction."""
-    return _about_steps(kind) or "(o.as_of IS NULL OR o.as_of = p.as_of)"
+def of_one(row: Mapping[str, Any], kind: type[Predictor]) -> tuple[str, dict[str, Any]]:
+    """Write the query that gives one prediction its outcome, by what it was read as.
+
+    Parameters
+    ----------
+    row
+        Its row of the log.
+    kind
+        The model's predictor.
+
+    Returns
+    -------
+    tuple of str and dict
+        SQL that gives the columns of ``joined``, in which ``$files`` are those of the outcomes, and
+        the values in it.
+    """
+    names = needs(kind).split(", ")
+    sql = _OF_ONE.format(
+        belongs=_belongs(kind, {name: f"CAST(${name} AS {_type(name)})" for name in names}),
+        step=_step(kind),
+        fields=", ".join(f"{_last(name, _rank(_AT))} AS {name}" for name in _FIELDS),
+        known=_KNOWN,
+    )
+    return sql, {name: row[name] for name in names if f"${name}" in sql}
 
 
-def _about_steps(kind: type[Predictor]) -> str | None:
+def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> list[Period]:
+    """Give what outcomes may be about that belong to a prediction.
+
+    Parameters
+    ----------
+    row
+        Its row of the log.
+    kind
+        The model's predictor.
+    made
+        The time of its id.
+    """
+    periods: list[Period] = [(made, made)]
+    as_of = row["as_of"]
+    if as_of is not None:
+        # The steps of an answer come after it.
+        periods.append((as_of, None if has_steps(kind) else as_of))
+    return periods
+
+
+def _belongs(kind: type[Predictor], of: Mapping[str, str] | None = None) -> str:
+    """Write when an outcome by entity belongs to a prediction.
+
+    Parameters
+    ----------
+    kind
+        The model's predictor.
+    of
+        How the columns of the prediction are written; those of ``p`` without.
+    """
+    named = {name: f"p.{name}" for name in needs(kind).split(", ")} if of is None else of
+    return _about_steps(kind, named) or f"(o.as_of IS NULL OR o.as_of = {named['as_of']})"
+
+
+def _about_steps(kind: type[Predictor], named: Mapping[str, str]) -> str | None:
     """Write when an outcome is about one of many steps; nothing for a model without."""
     if kind.STEPS:
         steps, _, time = kind.STEPS.partition(".")
-        times = f"CAST(json_extract_string(p.result_{steps}, '$[*].{time}') AS TIMESTAMPTZ[])"
+        times = (
+            f"CAST(json_extract_string({named[RESULT + steps]}, '$[*].{time}') AS TIMESTAMPTZ[])"
+        )
         return f"list_contains({times}, o.as_of)"
     if kind.WEEKS:
-        end = f"p.as_of + to_days(CAST(7 * p.input_{kind.WEEKS} AS INTEGER))"
-        return f"o.as_of >= p.as_of AND o.as_of < {end}"
+        as_of, weeks = named["as_of"], named[INPUT + kind.WEEKS]
+        end = f"{as_of} + to_days(CAST(7 * {weeks} AS INTEGER))"
+        return f"o.as_of >= {as_of} AND o.as_of < {end}"
     return None
 
 
@@ -135,10 +227,12 @@ def _predictions(scan: Scan, kind: type[Predictor]) -> str:
     """Write the predictions of a scan, with what the join wants of them."""
     if scan.files:
         return f"SELECT {needs(kind)} FROM {scan.source}"
-    columns = needs(kind).replace("prediction_id", "NULL::BLOB AS prediction_id")
-    columns = columns.replace(" entity", " NULL::VARCHAR AS entity")
-    columns = columns.replace(" as_of", " NULL::TIMESTAMPTZ AS as_of")
-    columns = columns.replace(" result_", " NULL::VARCHAR AS result_")
-    columns = columns.replace(" input_", " NULL::BIGINT AS input_")
+    columns = ", ".join(f"NULL::{_type(name)} AS {name}" for name in needs(kind).split(", "))
     # The parameter must stand somewhere.
     return f"SELECT {columns} WHERE len($files) > 0"
+
+
+def _type(name: str) -> str:
+    """Give the type of a column that the join wants."""
+    kinds = {"prediction_id": "BLOB", "as_of": "TIMESTAMPTZ"}
+    return kinds.get(name, "BIGINT" if name.startswith(INPUT) else "VARCHAR")

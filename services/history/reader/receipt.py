@@ -62,6 +62,34 @@ class Receipts:
         PredictionUnknown
             None of these models has it.
         """
+        row, model, scan = self._row(prediction_id, models)
+        return prediction_of(model, row, scan.releases), scan.releases
+
+    def read(self, prediction_id: str, models: Collection[str] | None) -> Receipt:
+        """Give all that is known of a prediction.
+
+        Raises
+        ------
+        PredictionUnknown
+            None of these models has it.
+        """
+        row, model, scan = self._row(prediction_id, models)
+        found = prediction_of(model, row, scan.releases)
+        target = self.config_of(model).target
+        due = None
+        if target.horizon_days is not None:
+            due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
+        return Receipt(
+            **found.model_dump(),
+            lineage=lineage_of(found.version, scan.releases),
+            outcome=self._outcome(model, row),
+            outcome_due_at=due,
+        )
+
+    def _row(
+        self, prediction_id: str, models: Collection[str] | None
+    ) -> tuple[dict[str, Any], str, Scan]:
+        """Give a row of the log, its model, and what was read."""
         key = UUID(prediction_id).bytes
         # The largest time that an id can have is beyond what a calendar has.
         is_possible = (
@@ -72,32 +100,16 @@ class Receipts:
                 found = self._find_in(model, key)
                 if found is not None:
                     row, scan = found
-                    return prediction_of(model, row, scan.releases), scan.releases
+                    return row, model, scan
         raise PredictionUnknown(prediction_id)
 
-    def read(self, prediction_id: str, models: Collection[str] | None) -> Receipt:
-        """Give all that is known of a prediction.
-
-        Raises
-        ------
-        PredictionUnknown
-            None of these models has it.
-        """
-        found, releases = self.find(prediction_id, models)
-        target = self.config_of(found.model).target
-        due = None
-        if target.horizon_days is not None:
-            due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
-        return Receipt(
-            **found.model_dump(),
-            lineage=lineage_of(found.version, releases),
-            outcome=self._outcome(found),
-            outcome_due_at=due,
-        )
-
     def _find_in(self, model: str, key: bytes) -> tuple[dict[str, Any], Scan] | None:
+        at = time_of(key)
+
         def scan() -> Scan:
-            return self._scan(model, key)
+            return self.database.scanner.scan(
+                model, since=at - _MARGIN, until=at + _MARGIN, holding=key.hex()
+            )
 
         def ask() -> tuple[dict[str, Any], Scan] | None:
             found = scan()
@@ -109,47 +121,29 @@ class Receipts:
 
         return self.database.ask(ask, scan)
 
-    def _scan(self, model: str, key: bytes) -> Scan:
-        """Give the files that may hold an id."""
-        at = time_of(key)
-        return self.database.scanner.scan(
-            model, since=at - _MARGIN, until=at + _MARGIN, holding=key.hex()
-        )
-
-    def _outcome(self, found: Prediction) -> OutcomeSeen | None:
+    def _outcome(self, model: str, row: dict[str, Any]) -> OutcomeSeen | None:
         """Give what is known of what happened."""
-        kind = self.kind_of(found.model)
-        key = UUID(found.prediction_id).bytes
+        kind = self.kind_of(model)
+        query, params = outcomes.of_one(row, kind)
+        about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
 
-        def told() -> Scan:
-            return self.database.scanner.scan(outcomes.place_of(found.model))
-
-        def own() -> Scan:
-            return self._scan(found.model, key)
+        def scan() -> Scan:
+            return self.database.scanner.scan(outcomes.place_of(model), about=about)
 
         def ask() -> list[dict[str, Any]]:
-            files = told().files
-            if not files:
-                return []
-            predicted = own()
-            source = predicted.source
-            predictions = f"SELECT {outcomes.needs(kind)} FROM {source} WHERE prediction_id = $key"
-            only = "outcome_of = $key OR entity = $entity"
-            joined = outcomes.joined(predictions, kind, only=only)
-            query = f"SELECT * FROM ({joined}) WHERE outcome_steps > 0"
-            params = {"key": key, "entity": found.entity, "told": list(files)}
-            return self.database.rows(query, params, predicted)
+            told = scan()
+            return self.database.rows(query, params, told) if told.files else []
 
-        rows = self.database.ask(ask, told, own)
-        if not rows:
+        rows = self.database.ask(ask, scan)
+        if not rows or not rows[0]["outcome_steps"]:
             return None
-        row = rows[0]
+        happened = rows[0]
         return OutcomeSeen(
-            value=row["outcome_value"],
-            amount=row["outcome_amount"],
-            steps=row["outcome_steps"],
-            happened_at=row["outcome_at"],
-            told_at=row["outcome_told_at"],
+            value=happened["outcome_value"],
+            amount=happened["outcome_amount"],
+            steps=happened["outcome_steps"],
+            happened_at=happened["outcome_at"],
+            told_at=happened["outcome_told_at"],
         )
 
 

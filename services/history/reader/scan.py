@@ -12,11 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.logs import get_logger
+from services.history.decoding import OUTCOMES_OF
 from services.history.lineage import Descriptions, releases_in
-from services.history.log import PredictionLog, utc_day
+from services.history.log import PredictionLog
 from services.history.manifest import LogFile
+from services.history.partition import ANY_TIME, utc_day
+from services.history.store import Place
 
 Hashed = Callable[[str], str]
+# From when until when, or without end.
+Period = tuple[datetime, datetime | None]
 _MOST_FOOTERS = 20_000
 # A backfill, or a clock that was set back, may put a row a little beside its day.
 _MARGIN = timedelta(hours=1)
@@ -125,6 +130,7 @@ class Scanner:
         since: datetime | None = None,
         until: datetime | None = None,
         holding: str | None = None,
+        about: Sequence[Period] = (),
     ) -> Scan:
         """Give the files that may hold rows of a time.
 
@@ -136,12 +142,10 @@ class Scanner:
             Both ends; all there is without them.
         holding
             A prediction id in hex that the files may hold.
+        about
+            Periods, one of which the outcomes are about that the files may hold; all without.
         """
-        found = self.log.files(
-            place,
-            since=None if since is None else utc_day(since - _MARGIN),
-            until=None if until is None else utc_day(until + _MARGIN),
-        )
+        found = self._within(place, since, until)
         files: list[str] = []
         facts: list[LogFile] = []
         footers: list[_Footer] = []
@@ -150,6 +154,8 @@ class Scanner:
             if (since and fact.last_at < since) or (until and fact.first_at > until):
                 continue
             if holding and not (fact.first_id or "") <= holding <= (fact.last_id or ""):
+                continue
+            if about and not _is_about(fact, about):
                 continue
             footer = self._footer(str(path))
             # No checksum is over the footer itself: a name in it may be damaged too.
@@ -179,6 +185,18 @@ class Scanner:
             self.hashed,
             mixed,
             each,
+        )
+
+    def _within(
+        self, place: str, since: datetime | None, until: datetime | None
+    ) -> list[tuple[Place, LogFile]]:
+        """Give the files of the days of a period; all of outcomes, which do not lie by day."""
+        if place.endswith(OUTCOMES_OF):
+            return self.log.files(place)
+        return self.log.files(
+            place,
+            since=None if since is None else utc_day(since - _MARGIN),
+            until=None if until is None else utc_day(until + _MARGIN),
         )
 
     def leave_out(self, scan: Scan, reads: Callable[[str], bool]) -> bool:
@@ -241,6 +259,14 @@ class Scanner:
         except _DAMAGE:
             return False
         return True
+
+
+def _is_about(fact: LogFile, periods: Sequence[Period]) -> bool:
+    """Say whether a file may hold outcomes about one of some periods."""
+    first, last = fact.first_about, fact.last_about
+    if first is None or last is None or first <= ANY_TIME:
+        return True
+    return any(last >= since and (until is None or first <= until) for since, until in periods)
 
 
 def _mixed(footers: Sequence[_Footer]) -> frozenset[str]:

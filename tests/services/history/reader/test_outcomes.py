@@ -18,6 +18,7 @@ from services.history.log import PredictionLog
 from services.history.questions import OutcomesQuestion
 from services.history.reader import outcomes
 from services.history.reader.database import Database
+from services.history.reader.receipt import time_of
 from services.history.reader.told import Outcomes
 from tests.services.history.reader.tables import (
     START,
@@ -58,11 +59,35 @@ def database(log: PredictionLog) -> Iterator[Database]:
 
 
 def joined(database: Database, kind: type[Predictor], model: str) -> list[Told]:
-    """Give what is known of each prediction, the earliest first."""
+    """Give what is known of each prediction, the earliest first, however it is asked."""
     told = database.scanner.scan(outcomes.place_of(model))
     scan = database.scanner.scan(model)
-    query = outcomes.joined(f'SELECT "at", {outcomes.needs(kind)} FROM {scan.source}', kind)  # noqa: S608 - of our own
-    return database.rows(f'{query} ORDER BY "at"', {"told": list(told.files)}, scan)
+    predictions = f'SELECT "at", {outcomes.needs(kind)} FROM {scan.source}'  # noqa: S608 - of our own
+    found, few = (
+        database.rows(f'{query} ORDER BY "at"', {"told": list(told.files)}, scan)
+        for query in (
+            outcomes.joined(predictions, kind),
+            outcomes.joined(predictions, kind, source=outcomes.OF_FEW),
+        )
+    )
+    assert few == found
+    for row in found:
+        seen = of_one(database, kind, model, row)
+        assert seen == {name: row[name] for name in seen}
+    return found
+
+
+def of_one(
+    database: Database, kind: type[Predictor], model: str, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Give what a receipt says of a prediction."""
+    query, params = outcomes.of_one(row, kind)
+    about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
+    told = database.scanner.scan(outcomes.place_of(model), about=about)
+    if not told.files:
+        return {"outcome_value": None, "outcome_steps": 0}
+    [seen] = database.rows(query, params, told)
+    return seen
 
 
 def known(database: Database) -> list[Any]:
@@ -101,6 +126,14 @@ CASES: dict[str, tuple[list[Told], list[Any]]] = {
     "of entity with and without time the later": (
         [{"entity": "c1", "as_of": START, "value": 0.0}, {"entity": "c1", "value": 1.0}],
         [1, 1, None, None],
+    ),
+    "of entity with and without time, each field by itself": (
+        [
+            {"entity": "c2", "value": 1.0},
+            {"entity": "c2", "as_of": START + 2 * DAY, "value": 0.0},
+            {"entity": "c2", "amount": 3.0},
+        ],
+        [None, None, 0, None],
     ),
     "an id beside an entity counts for the id alone": (
         [{"outcome_of": KEYS[2], "entity": "c1", "value": 1.0}], [None, None, 1, None],

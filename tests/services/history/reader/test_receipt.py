@@ -15,6 +15,7 @@ from core import clock
 from core.config import ModelConfig
 from core.history_faults import PredictionUnknown
 from services.history.log import PredictionLog
+from services.history.manifest import Manifest
 from services.history.reader.receipt import Receipts, time_of
 from tests.services.history.reader.tables import (
     START,
@@ -140,3 +141,64 @@ def test_an_id_tells_its_time() -> None:
     at = clock.now().astimezone(UTC).replace(microsecond=0)
     assert time_of(identity(at)) == at
     assert time_of(bytes(16)) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TestOutcomesByMonth:
+    """A receipt reads the outcomes of the months that its own may stand in, and no others."""
+
+    @pytest.fixture
+    def told(self, log: PredictionLog) -> list[str]:
+        """Keep a prediction a month, and outcomes of each that are told at the end of all."""
+        keys = []
+        for month in range(1, 7):
+            at = datetime(2026, month, 5, tzinfo=UTC)
+            key = identity(at)
+            row = {"at": at, "prediction_id": key, "entity": "c1", "as_of": at.isoformat()}
+            keep(log, "churn", predicted([row]))
+            late = {"at": datetime(2026, 7, 1, month, tzinfo=UTC)}
+            keep_outcomes(log, "churn", {**late, "outcome_of": key, "value": float(month)})
+            keep_outcomes(
+                log, "churn", {**late, "entity": "c1", "as_of": at, "amount": 10.0 * month}
+            )
+            keys.append(str(UUID(bytes=key)))
+        return keys
+
+    def test_each_has_its_own(self, receipts: Receipts, told: list[str]) -> None:
+        for month, key in enumerate(told, start=1):
+            seen = receipts.read(key, None).outcome
+            assert seen is not None
+            assert (seen.value, seen.amount) == (month, 10 * month)
+
+    def test_those_of_other_months_are_not_read(
+        self, log: PredictionLog, receipts: Receipts, told: list[str]
+    ) -> None:
+        for path, file in log.files("churn.outcomes"):
+            if file.day.month != 3:
+                Path(path).write_bytes(b"damaged")
+        seen = receipts.read(told[2], None).outcome
+        assert seen is not None
+        assert (seen.value, seen.amount) == (3, 30)
+
+    def test_those_without_a_time_are_always_read(
+        self, log: PredictionLog, receipts: Receipts, told: list[str]
+    ) -> None:
+        keep_outcomes(
+            log, "churn",
+            {"at": datetime(2026, 8, 1, tzinfo=UTC), "entity": "c1", "happened_at": START},
+        )  # fmt: skip
+        found = [receipts.read(key, None).outcome for key in told]
+        assert [one and one.happened_at for one in found] == [START] * 6
+
+    def test_files_of_a_log_from_before_are_read(
+        self, log: PredictionLog, receipts: Receipts, told: list[str]
+    ) -> None:
+        place = "churn.outcomes"
+        for month in log.months(place):
+            files = [
+                file.model_copy(update={"first_about": None, "last_about": None})
+                for file in log.manifest(place, month).files
+            ]
+            log.commit(place, month, Manifest(files=tuple(files)))
+        seen = receipts.read(told[4], None).outcome
+        assert seen is not None
+        assert (seen.value, seen.amount) == (5, 50)
