@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def draw(seen: Sequence[Seen], path: Path) -> None:
                 panel.bar_label(bar, [f"{height:.0f}"], fontsize=9)
         panel.axhline(case.most_ms, color=_LIMIT, linewidth=1, linestyle="--", label="must reach")
         panel.set_xticks(range(len(own)), [f"{one.count / 1e6:g} million" for one in own])
-        panel.set_title(case.title, fontsize=9, loc="left")
+        panel.set_title(fill(case.title, 32), fontsize=9, loc="left")
         panel.set_ylabel("ms, median")
         panel.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(fontsize=8, frameon=False, loc="center left")
