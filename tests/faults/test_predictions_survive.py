@@ -1,7 +1,8 @@
 """Servers and workers are killed again and again: what was acknowledged is in the log, once.
 
-The client notes each acknowledged prediction in a journal that it brings to the disk itself. The
-checker reads manifests and Parquet files as any engine would, and knows nothing of our code.
+The client notes each acknowledged prediction, and each outcome that it told of one, in journals
+that it brings to the disk itself. The checker reads manifests and Parquet files as any engine
+would, and knows nothing of our code.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -41,45 +43,72 @@ config = History(move_seconds=0.02, tidy_seconds=0.2, keep_days=1000)
 build_history(Settings(home=Path(sys.argv[1])), config).run(threading.Event())
 """
 CALLERS = 4
+# A client tells what happened after every third of its answers.
+TOLD_EACH = 3
+FAULTS = ("lost", "doubled")
 
 
 class Client:
-    """Asks on one connection after the other, and notes what was answered."""
+    """Asks on one connection after the other, tells what happened, and notes what was answered."""
 
     def __init__(self, port: int, key: str, journal: Path, *, rows: int) -> None:
         self._port = port
         self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
-        self._journal = journal
+        self.predictions, self.outcomes = journal, journal.with_suffix(".outcomes")
         self._rows = rows
         self.stop = threading.Event()
 
     def run(self) -> None:
         """Ask until told to stop; whatever the server does."""
         number = 0
-        with self._journal.open("ab", buffering=0) as journal:
+        with (
+            self.predictions.open("ab", buffering=0) as predictions,
+            self.outcomes.open("ab", buffering=0) as outcomes,
+        ):
             while not self.stop.is_set():
                 link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
                 try:
                     while not self.stop.is_set():
                         number += 1
-                        journal.write(self._ask(link, number))
-                        os.fsync(journal.fileno())
+                        answered = self._ask(link, number)
+                        note(predictions, answered)
+                        if number % TOLD_EACH == 0:
+                            note(outcomes, self._tell(link, answered[-1], number))
                 except (OSError, http.client.HTTPException):
                     time.sleep(0.02)
                 finally:
                     link.close()
 
-    def _ask(self, link: http.client.HTTPConnection, number: int) -> bytes:
+    def _ask(self, link: http.client.HTTPConnection, number: int) -> list[str]:
         asked: Any = row(number)
         path = "/api/churn"
         if self._rows > 1:
             path, asked = "/api/churn/batch", {"rows": [row(number)] * self._rows}
-        link.request("POST", path, json.dumps(asked), self._headers)
+        said = self._post(link, path, asked)
+        answers = [one["answer"] for one in said["rows"]] if self._rows > 1 else [said]
+        return [one["prediction_id"] for one in answers]
+
+    def _tell(self, link: http.client.HTTPConnection, key: str, number: int) -> list[str]:
+        """Tell by turns of the prediction, and of an entity of that name, that it left."""
+        whom = {"prediction_id": key} if number % 2 else {"entity": key}
+        # The time tells outcomes apart.
+        happened_at = datetime.fromtimestamp(number, UTC).isoformat()
+        told = {"model": "churn", **whom, "value": True, "happened_at": happened_at}
+        assert self._post(link, "/api/outcomes", told)["kept"] == 1
+        return [f"{key} {number}"]
+
+    def _post(self, link: http.client.HTTPConnection, path: str, content: Any) -> Any:
+        link.request("POST", path, json.dumps(content), self._headers)
         answer = link.getresponse()
         said = json.loads(answer.read())
         assert answer.status == 200, said
-        answers = [one["answer"] for one in said["rows"]] if self._rows > 1 else [said]
-        return b"".join(f"{one['prediction_id']}\n".encode() for one in answers)
+        return said
+
+
+def note(journal: IO[bytes], lines: list[str]) -> None:
+    """Write lines, and bring them to the disk."""
+    journal.write("".join(f"{line}\n" for line in lines).encode())
+    os.fsync(journal.fileno())
 
 
 class House:
@@ -140,15 +169,30 @@ class House:
         raise AssertionError("the spool is not emptied")
 
 
-def ids_in_log(home: Path) -> list[str]:
-    """Read every prediction id that a manifest's file holds."""
-    found: list[str] = []
-    folder = home / "predictions" / "churn"
+def rows_in_log(home: Path, place: str, columns: list[str]) -> list[dict[str, Any]]:
+    """Read the rows of every file that a manifest names."""
+    found: list[dict[str, Any]] = []
+    folder = home / "predictions" / place
     for manifest in folder.glob("*.manifest.json"):
         for file in json.loads(manifest.read_text())["files"]:
-            table = pq.read_table(folder / file["day"] / file["name"], columns=["prediction_id"])
-            found += [str(UUID(bytes=one)) for one in table.column(0).to_pylist()]
+            path = folder / file["day"] / file["name"]
+            found += pq.read_table(path, columns=columns).to_pylist()
     return found
+
+
+def predictions_in_log(home: Path) -> list[str]:
+    """Give the ids of all predictions."""
+    rows = rows_in_log(home, "churn", ["prediction_id"])
+    return [str(UUID(bytes=one["prediction_id"])) for one in rows]
+
+
+def outcomes_in_log(home: Path) -> list[str]:
+    """Give of all outcomes whom they are of, and their number."""
+    rows = rows_in_log(home, "churn.outcomes", ["outcome_of", "entity", "happened_at"])
+    return [
+        f"{one['entity'] or UUID(bytes=one['outcome_of'])} {one['happened_at'].timestamp():.0f}"
+        for one in rows
+    ]
 
 
 def run(home: Path, *, kills: int, durability: str) -> dict[str, int]:
@@ -191,30 +235,40 @@ def run(home: Path, *, kills: int, durability: str) -> dict[str, int]:
     finally:
         keeper.kill()
         keeper.wait()
-    journals = [(home / f"journal-{i}").read_bytes() for i in range(CALLERS)]
-    acknowledged = [line.decode() for text in journals for line in text.splitlines()]
-    kept = ids_in_log(home)
     return {
         "kills": kills,
-        "acknowledged": len(acknowledged),
-        "kept": len(kept),
-        "lost": len(set(acknowledged) - set(kept)),
-        "doubled": len(kept) - len(set(kept)),
+        **counted("", [client.predictions for client in clients], predictions_in_log(home)),
+        **counted("outcomes ", [client.outcomes for client in clients], outcomes_in_log(home)),
     }
+
+
+def counted(what: str, journals: list[Path], kept: list[str]) -> dict[str, int]:
+    """Hold what was acknowledged against what the log has."""
+    acknowledged = [line for path in journals for line in path.read_text().splitlines()]
+    return {
+        f"{what}acknowledged": len(acknowledged),
+        f"{what}kept": len(kept),
+        f"{what}lost": len(set(acknowledged) - set(kept)),
+        f"{what}doubled": len(kept) - len(set(kept)),
+    }
+
+
+def assert_whole(found: dict[str, int]) -> None:
+    """Hold that nothing is lost, and nothing there twice."""
+    print(found)  # noqa: T201 - the figures
+    assert not any(found[f"{what}{fault}"] for what in ("", "outcomes ") for fault in FAULTS)
 
 
 @pytest.mark.serve
 @pytest.mark.parametrize("durability", ["process", "disk"])
 def test_nothing_that_was_acknowledged_is_lost_or_doubled(tmp_path: Path, durability: str) -> None:
-    counted = run(tmp_path, kills=10, durability=durability)
-    print(counted)  # noqa: T201 - the figures
-    assert counted["lost"] == counted["doubled"] == 0
-    assert counted["acknowledged"] > 500
+    found = run(tmp_path, kills=10, durability=durability)
+    assert_whole(found)
+    assert found["acknowledged"] > 500
+    assert found["outcomes acknowledged"] > 50
     assert not (tmp_path / "spool" / "quarantine").exists()
 
 
 @pytest.mark.long
 def test_the_same_over_five_hundred_kills(tmp_path: Path) -> None:
-    counted = run(tmp_path, kills=500, durability="process")
-    print(counted)  # noqa: T201 - the figures
-    assert counted["lost"] == counted["doubled"] == 0
+    assert_whole(run(tmp_path, kills=500, durability="process"))

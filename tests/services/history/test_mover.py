@@ -269,9 +269,35 @@ class TestExactlyOnce:
                 break
         assert number > 5
 
+    def test_the_same_holds_while_days_that_are_too_old_go(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        now_ns = time.time_ns()
+        for number in range(200):
+            home = tmp_path / f"{number}"
+            young: list[str] = []
+            for segment, days in enumerate((2, 2, 40, 41)):
+                rows = [row(i + 10 * segment) for i in range(5)]
+                at_ns = now_ns - days * DAY_NS
+                answers = write_segment(
+                    home / "spool", release, rows, name=f"a-{segment}", at_ns=at_ns
+                )
+                young += [one["prediction_id"] for one in answers if days < 30]
+                move(home)
+            before = set(ids_of(log_of(home)))
+            killed = killed_at(number, partial(tidy, home, keep_days=30))
+            now = ids_of(log_of(home))
+            assert set(young) <= set(now) <= before
+            assert len(now) == len(set(now))
+            tidy(home, keep_days=30)
+            assert ids_of(log_of(home)) == sorted(young)
+            if not killed:
+                break
+        assert number > 5
 
-def tidy(home: Path) -> Any:
-    keeper = Housekeeper(log_of(home), keep_days=None)
+
+def tidy(home: Path, keep_days: int | None = None) -> Any:
+    keeper = Housekeeper(log_of(home), keep_days=keep_days)
     keeper.sweep(older_s=0)
     return keeper.step()
 
