@@ -54,17 +54,20 @@ class Outcomes:
             predictions = predicted()
             joined = outcomes.unmatched(predictions, kind)
             params = {"since": since, "until": until, "told": list(told.files)}
-            counts = (
-                "SELECT count(*) FILTER (predictions > 0) AS matched, "
-                f"count(*) FILTER (predictions = 0) AS unmatched FROM ({joined})"
-            )
-            lines = (
-                f"SELECT * FROM ({joined}) WHERE {_STATES[question.state]} "
-                f'ORDER BY "at" DESC LIMIT {question.limit}'
-            )
+            # In one go: whom outcomes belong to is looked for among all predictions.
+            query = f"""
+                WITH j AS MATERIALIZED ({joined}),
+                counts AS (SELECT count(*) FILTER (predictions > 0) AS matched,
+                                  count(*) FILTER (predictions = 0) AS unmatched FROM j),
+                lines AS (SELECT * FROM j WHERE {_STATES[question.state]}
+                          ORDER BY "at" DESC LIMIT {question.limit})
+                SELECT * FROM counts LEFT JOIN lines ON true ORDER BY "at" DESC
+            """
+            rows = self.database.rows(query, params, predictions)
             return ToldPage(
-                outcomes=[_line(row) for row in self.database.rows(lines, params, predictions)],
-                **self.database.rows(counts, params, predictions)[0],
+                outcomes=[_line(row) for row in rows if row["at"] is not None],
+                matched=rows[0]["matched"],
+                unmatched=rows[0]["unmatched"],
                 notes=[*told.notes, *predictions.notes],
             )
 
