@@ -65,7 +65,8 @@ class Database:
         set_to = self._connection.execute
         set_to("SET allowed_directories = $1", [[f"{log.address}/"]])
         for setting in (
-            "TimeZone = 'UTC'",
+            # Without the word it is of this connection alone, and not of its cursors.
+            "GLOBAL TimeZone = 'UTC'",
             f"memory_limit = '{memory_mib}MiB'",
             f"threads = {threads}",
             "preserve_insertion_order = false",

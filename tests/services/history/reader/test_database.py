@@ -162,6 +162,27 @@ def test_a_question_that_takes_too_much_memory_is_ended(log: PredictionLog) -> N
     database.close()
 
 
+def test_times_are_utc_wherever_the_machine_stands(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        keep(log, "churn", predicted(rows(1)))
+        with opened(log) as database:
+            [row] = database.rows('SELECT "at" FROM read_parquet($files)', {}, found(database))
+            assert row["at"].isoformat() == "2026-03-02T00:00:00+00:00"
+            table = database.table("SELECT * FROM read_parquet($files)", {}, found(database))
+            assert str(table.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def found(database: Database) -> Scan:
+    return database.scanner.scan("churn")
+
+
 def pages(database: Database, **asked: Any) -> tuple[list[str | None], list[str]]:
     question = RowsQuestion(**{**SPAN, "limit": 1000, **asked})
     page = Pages(database, Sealer(b"s")).read(question, TinyPredictor)
