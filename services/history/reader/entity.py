@@ -101,11 +101,14 @@ class Entities:
         def scan() -> Scan:
             return self.database.scanner.scan(model, since=since, until=until)
 
+        def happened() -> Scan:
+            return self.database.scanner.scan(outcomes.place_of(model))
+
         def ask() -> tuple[list[Row], tuple[str, ...]]:
             found = scan()
             if not found.files:
                 return [], found.notes
-            told = self.database.scanner.scan(outcomes.place_of(model))
+            told = happened()
             query = _query(found, kind, keys, question.limit)
             params: Row = {"since": since, "until": until, "entity": entity}
             params["hashed"] = found.written(entity)
@@ -117,7 +120,7 @@ class Entities:
             rows = self.database.rows(query, params, found)
             return [_row(row, model, kind, found) for row in rows], (*found.notes, *told.notes)
 
-        return self.database.ask(ask, scan)
+        return self.database.ask(ask, scan, happened)
 
 
 def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> str:
