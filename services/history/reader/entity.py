@@ -133,7 +133,7 @@ def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> st
     any_of = " OR ".join([f"entity {known_as}", *held])
     return f"""
         SELECT "at", version, {headline(kind)} AS value, flags IS NOT NULL AS flagged,
-               as_of_offset_minutes, {found_by} AS found_by, {outcomes.needs(kind)}
+               {found_by} AS found_by, {outcomes.needs(kind)}
         FROM {scan.source}
         WHERE "at" >= $since AND "at" < $until AND ({any_of})
         ORDER BY "at" DESC, prediction_id DESC LIMIT {limit}

@@ -233,6 +233,26 @@ class TestDamage:
             assert volume(database)[0] == 7
             assert notes[0] in volume(database)[1]
 
+    @pytest.mark.parametrize(
+        "name", ["at", "version", "entity", "caller", "flags", "result_probability", "input_hours"]
+    )
+    def test_a_name_of_a_column_that_was_damaged_costs_its_file_alone(
+        self, log: PredictionLog, name: str
+    ) -> None:
+        [broken] = keep(log, "churn", predicted(rows(40)))
+        whole = broken.read_bytes()
+        start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+        # The name in Parquet's own schema; Arrow's beside it is in Base64.
+        other = name.replace(name[0], "z", 1).encode()
+        broken.write_bytes(whole[:start] + whole[start:].replace(name.encode(), other))
+        with opened(log) as database:
+            for count in (0, 7):
+                if count:
+                    keep(log, "churn", predicted(rows(7, day=1)))
+                assert [len(one) for one in pages(database)] == [count, 1]
+                assert pages(database, flagged=False, version="1", caller="x")[0] == []
+                assert volume(database)[0] == count
+
     def test_whatever_bit_flips_a_question_is_answered(self, log: PredictionLog) -> None:
         [broken] = keep(log, "churn", predicted(rows(40)))
         keep(log, "churn", predicted(rows(7, day=1)))
