@@ -69,6 +69,8 @@ class Database:
             "GLOBAL TimeZone = 'UTC'",
             f"memory_limit = '{memory_mib}MiB'",
             f"threads = {threads}",
+            # Else it would fill the disk that the spool lies on, with what callers sent.
+            "temp_directory = ''",
             "preserve_insertion_order = false",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
