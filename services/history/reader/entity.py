@@ -65,11 +65,12 @@ class Entities:
         keys = self._keys(asked)
         rows: list[Row] = []
         notes: dict[str, None] = {}
-        for model in self.models:
-            if models is None or model in models:
-                found, more = self._read(asked, entity, model, keys)
-                rows += found
-                notes |= dict.fromkeys(more)
+        with self.database.question():
+            for model in self.models:
+                if models is None or model in models:
+                    found, more = self._read(asked, entity, model, keys)
+                    rows += found
+                    notes |= dict.fromkeys(more)
         rows.sort(key=lambda row: (row["at"], row["prediction_id"]))
         if len(rows) > question.limit:
             rows = rows[-question.limit :]

@@ -180,6 +180,33 @@ def test_what_does_not_fit_into_memory_is_written_nowhere(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_all_that_one_question_reads_is_held_to_its_time(log: PredictionLog) -> None:
+    keep(log, "churn", predicted(rows(10)))
+    database = Database(log, memory_mib=200, threads=1, seconds=0.5)
+    scan = database.scanner.scan("churn")
+
+    def ask(times: int = 1) -> None:
+        for _ in range(times):
+            database.rows(
+                "SELECT sum(sin(range)) AS s FROM range(5000000) WHERE len($files) > 0", {}, scan
+            )
+
+    def ask_apart(times: int) -> None:
+        with database.question():
+            for _ in range(times):
+                database.ask(ask)
+
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(HistoryTooLarge):
+            database.ask(lambda: ask(200))
+        with pytest.raises(HistoryTooLarge):
+            ask_apart(200)
+    assert time.monotonic() - began < 10
+    assert volume(database)[0] == 10
+    database.close()
+
+
 def test_times_are_utc_wherever_the_machine_stands(
     log: PredictionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
