@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -89,12 +90,16 @@ class Trends:
             rows = self._measure(question, kind, found)
             if "errors" in question.measure:
                 rows = self._with_errors(question, rows)
-            return _series(question, kind, rows, found)
+            notes = [*found.notes, *(note for one in others for note in one().notes)]
+            return _series(question, kind, rows, notes)
 
-        others = [REFUSED] if "errors" in question.measure else []
-        others += [outcomes.place_of(question.model)] if "outcomes" in question.measure else []
-        scans = [partial(self.database.scanner.scan, place) for place in others]
-        return self.database.ask(ask, scan, *scans)
+        read = self.database.scanner.scan
+        others: list[Callable[[], Scan]] = []
+        if "errors" in question.measure:
+            others.append(partial(read, REFUSED, since=since, until=until))
+        if "outcomes" in question.measure:
+            others.append(partial(read, outcomes.place_of(question.model)))
+        return self.database.ask(ask, scan, *others)
 
     def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
         """Measure what was answered."""
@@ -226,7 +231,9 @@ def _measures(question: TrendsQuestion, followed: Column) -> list[str]:
     return found
 
 
-def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], scan: Scan) -> Series:
+def _series(
+    question: TrendsQuestion, kind: type[Predictor], rows: list[Row], notes: list[str]
+) -> Series:
     given = [one for measure in _order(question) for one in _GIVEN[measure]]
     columns = [SeriesColumn(name="step", kind="time", unit=None)]
     if question.group is not None:
@@ -249,7 +256,7 @@ def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], sc
             high="high" if has_band else None,
             by=question.group,
         ),
-        notes=[*scan.notes, *_notes(question)],
+        notes=[*notes, *_notes(question)],
     )
 
 
