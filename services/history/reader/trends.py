@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -160,9 +161,10 @@ class Trends:
                        count(*) AS refused
                 FROM {scan.source} WHERE {" AND ".join(parts)} GROUP BY ALL
             """
-            lines = {row["part"] for row in rows}
-            for row in self.database.rows(query, params, scan):
-                part = row["part"] if row["part"] in lines or REST not in lines else REST
+            refusals = self.database.rows(query, params, scan)
+            lines = _lines(rows, refusals)
+            for row in refusals:
+                part = row["part"] if row["part"] in lines else REST
                 new = {"step": row["step"], "part": part, "volume": 0}
                 found = known.setdefault((row["step"], part), new)
                 found["refused"] = found.get("refused", 0) + row["refused"]
@@ -170,6 +172,18 @@ class Trends:
             row["refused"] = refused = row.get("refused", 0)
             row["error_share"] = refused / (refused + row["volume"])
         return sorted(known.values(), key=lambda row: (row["step"], row["part"] or ""))
+
+
+def _lines(rows: list[Row], refusals: list[Row]) -> set[str | None]:
+    """Name the groups that have a line of their own, those that only had refusals as well."""
+    lines = {row["part"] for row in rows}
+    if REST in lines:
+        return lines
+    others: Counter[str | None] = Counter()
+    for row in refusals:
+        others[row["part"]] += row["refused"] * (row["part"] not in lines)
+    order = sorted(others.keys() - lines, key=lambda part: (-others[part], part or ""))
+    return lines | set(order[: max(MOST_GROUPS - len(lines), 0)])
 
 
 def _check_errors(question: TrendsQuestion) -> None:

@@ -215,17 +215,14 @@ def test_times_are_utc_wherever_the_machine_stands(
     try:
         keep(log, "churn", predicted(rows(1)))
         with opened(log) as database:
-            [row] = database.rows('SELECT "at" FROM read_parquet($files)', {}, found(database))
+            scan = database.scanner.scan("churn")
+            [row] = database.rows('SELECT "at" FROM read_parquet($files)', {}, scan)
             assert row["at"].isoformat() == "2026-03-02T00:00:00+00:00"
-            table = database.table("SELECT * FROM read_parquet($files)", {}, found(database))
+            table = database.table("SELECT * FROM read_parquet($files)", {}, scan)
             assert str(table.schema.field("at").type) == "timestamp[us, tz=UTC]"
     finally:
         monkeypatch.undo()
         time.tzset()
-
-
-def found(database: Database) -> Scan:
-    return database.scanner.scan("churn")
 
 
 def pages(database: Database, **asked: Any) -> tuple[list[str | None], list[str]]:
