@@ -223,7 +223,8 @@ class Scanner:
         for path in broken:
             get_logger(__name__).error("log_file_unreadable", path=path)
         self._damaged.update(broken)
-        return bool(broken)
+        # A file that is gone was forgotten, and is looked for once more.
+        return bool(broken) or any(path not in self._footers for path in scan.files)
 
     def _footer(self, path: str, place: str) -> _Footer | None:
         """Read the footer of a file; nothing when it cannot be."""
@@ -241,8 +242,11 @@ class Scanner:
             if not _is_whole(footer, place):
                 raise ValueError("it lacks columns")
         except FileNotFoundError:
-            # Put together with others since the manifest was read: the caller reads it again.
-            raise
+            if all(str(one) != path for one, _ in self.log.files(place)):
+                # Put together with others since the manifest was read: the caller reads it again.
+                raise
+            get_logger(__name__).error("log_file_gone", path=path)
+            return None
         except _DAMAGE:
             self._damaged.add(path)
             get_logger(__name__).error("log_file_unreadable", path=path)
@@ -263,6 +267,7 @@ class Scanner:
             with self._opened(path) as file:
                 pq.ParquetFile(file, page_checksum_verification=True).read()
         except FileNotFoundError:
+            self._footers.pop(path, None)
             return True
         except _DAMAGE:
             return False

@@ -180,33 +180,6 @@ def test_what_does_not_fit_into_memory_is_written_nowhere(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_all_that_one_question_reads_is_held_to_its_time(log: PredictionLog) -> None:
-    keep(log, "churn", predicted(rows(10)))
-    database = Database(log, memory_mib=200, threads=1, seconds=0.5)
-    scan = database.scanner.scan("churn")
-
-    def ask(times: int = 1) -> None:
-        for _ in range(times):
-            database.rows(
-                "SELECT sum(sin(range)) AS s FROM range(5000000) WHERE len($files) > 0", {}, scan
-            )
-
-    def ask_apart(times: int) -> None:
-        with database.question():
-            for _ in range(times):
-                database.ask(ask)
-
-    began = time.monotonic()
-    for _ in range(2):
-        with pytest.raises(HistoryTooLarge):
-            database.ask(lambda: ask(200))
-        with pytest.raises(HistoryTooLarge):
-            ask_apart(200)
-    assert time.monotonic() - began < 10
-    assert volume(database)[0] == 10
-    database.close()
-
-
 def test_times_are_utc_wherever_the_machine_stands(
     log: PredictionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,14 +339,22 @@ class TestFilesThatWereReplaced:
             assert asked == 2
             assert pages(database) == ([f"c{i}" for i in range(7, -1, -1)], [])
 
-    def test_a_file_that_a_manifest_names_and_nobody_has_is_no_endless_search(
-        self, log: PredictionLog
+    @pytest.mark.parametrize("is_known", [True, False])
+    def test_a_file_that_a_manifest_names_and_nobody_has_costs_its_own_rows(
+        self, log: PredictionLog, *, is_known: bool
     ) -> None:
         [gone] = keep(log, "churn", predicted(rows(5)))
+        keep(log, "churn", predicted(rows(3, day=1)))
         with opened(log) as database:
+            if is_known:
+                assert len(pages(database)[0]) == 8
+            whole = gone.read_bytes()
             gone.unlink()
-            with pytest.raises(FileNotFoundError):
-                pages(database)
+            found, [note] = pages(database)
+            assert (len(found), "could not be read" in note) == (3, True)
+            assert volume(database)[0] == 3
+            gone.write_bytes(whole)
+            assert len(pages(database)[0]) == 8
 
     def test_what_is_wrong_with_a_question_is_not_tried_again(self, database: Database) -> None:
         asked = 0
