@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from cli.exits import Exit
 from core.errors import FieldProblem, SeptetError
@@ -21,6 +21,8 @@ KEY_VARIABLE = "SEPTET_KEY"
 Query = Mapping[str, str | list[str]]
 _NONE: Mapping[str, str] = MappingProxyType({})
 _SECONDS = 60.0
+# The platform hangs up on who is silent for seconds, and a new connection costs little.
+_SILENCE_SECONDS = 0.5
 _LATER = frozenset({429, 503})
 _SUCCESS = range(200, 300)
 _SHOWN = 200
@@ -103,6 +105,7 @@ class Asker:
     def __init__(self, url: str, key: str, *, patience_seconds: float = 0.0) -> None:
         self._place = _read_url(url)
         self._kept: HTTPConnection | None = None
+        self._used_s = 0.0
         self._is_open = False
         self._headers = {"X-API-Key": key, "Accept": "application/json, application/problem+json"}
         self._patience_seconds = patience_seconds
@@ -177,7 +180,7 @@ class Asker:
         PlatformRefused
             It answers with a problem.
         """
-        return self._ask("DELETE", path, None)
+        return self._ask("DELETE", _target(path, None), None)
 
     def post(self, path: str, content: object, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON; give what the answer's JSON says.
@@ -202,7 +205,7 @@ class Asker:
             body = content
         else:
             body = json.dumps(content, allow_nan=False).encode()
-        return self._ask("POST", path, body, headers or {})
+        return self._ask("POST", _target(path, None), body, headers or {})
 
     def _ask(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str] = _NONE
@@ -223,6 +226,8 @@ class Asker:
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str] = _NONE
     ) -> tuple[HTTPResponse, bytes]:
         """Ask once; nothing is sent twice that may have arrived."""
+        if time.monotonic() - self._used_s > _SILENCE_SECONDS:
+            self._close()
         connection = self._kept or self._connection()
         self._kept = connection
         kind = {} if body is None else {"Content-Type": "application/json"}
@@ -237,6 +242,7 @@ class Asker:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise PlatformDown(self.address, reason[:_SHOWN]) from error
         finally:
+            self._used_s = time.monotonic()
             if not self._is_open:
                 self._close()
 
@@ -251,7 +257,9 @@ class Asker:
 
 
 def _target(path: str, query: Query | None) -> str:
-    return f"{path}?{urlencode(query, doseq=True)}" if query else path
+    # An id that a person typed may be anything; what is quoted already stays so.
+    plain = quote(path, safe="/%")
+    return f"{plain}?{urlencode(query, doseq=True)}" if query else plain
 
 
 def read_key(file: Path | None) -> str:

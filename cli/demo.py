@@ -200,8 +200,11 @@ def _table(tallies: Mapping[str, Tally]) -> Table:
     return table
 
 
-def _addresses(address: str, span: Span, entity: str) -> Iterator[str]:
+def _addresses(address: str, span: Span, entity: str | None) -> Iterator[str]:
     """Name what to look at now."""
+    if entity is None:
+        yield "Nothing was asked: no model has a champion. `septet train MODEL` makes one."
+        return
     yield f"Played {span.first} to {span.last}; the drift begins on {span.drift_on}. Look at:"
     for path in (
         f"trends?model=churn&by=week&since={span.first}T00:00:00Z",

@@ -103,9 +103,13 @@ class Player:
                 self._tell(chosen[start : start + _TOGETHER])
 
     @property
-    def best_known(self) -> str:
+    def best_known(self) -> str | None:
         """The entity that most models were asked about, and of those the most often."""
-        return max(self._seen, key=lambda one: (len(self._seen[one]), self._seen[one].total()))
+        return max(
+            self._seen,
+            key=lambda one: (len(self._seen[one]), self._seen[one].total()),
+            default=None,
+        )
 
     def _ask(self, batch: Batch) -> None:
         """Ask a batch, and note what is to be told of its rows."""

@@ -111,6 +111,19 @@ def test_what_is_full_is_asked_again_when_it_says_so_as_long_as_patience_lasts(
     assert found.value.code == "SpoolFull"
 
 
+def test_who_hangs_up_while_one_waits_is_asked_anew(server: Script) -> None:
+    class Impatient(Actor):
+        protocol_version = "HTTP/1.1"
+        timeout = 0.2
+
+    server.RequestHandlerClass = Impatient
+    busy = (429, {"Retry-After": "1"}, json.dumps({"code": "RateLimited", "detail": "no"}).encode())
+    server.answers = [busy, (200, {}, b"{}")]
+    with asker(server, patience_seconds=30) as one:
+        assert one.post("/x", {}) == {}
+    assert len(server.asked) == 2
+
+
 def test_who_hangs_up_in_the_middle_is_named(server: Script) -> None:
     server.answers = [(200, {"Content-Length": "100"}, b"{")]
     with pytest.raises(PlatformDown, match=r"No platform answers at http://127\.0\.0\.1"):

@@ -43,7 +43,7 @@ class Asked:
         """Answer a batch."""
         if self.is_shut:
             return 403, {"code": "RoleTooLow", "detail": "The key has the role viewer."}
-        if model == self.without:
+        if self.without in {model, "*"}:
             return 503, {"code": "NoChampion", "detail": f"{model} has no champion."}
         if self.busy:
             self.busy -= 1
@@ -199,6 +199,15 @@ def test_a_model_without_a_champion_is_left_out(asked: Asked) -> None:
     assert result.exit_code == Exit.OK, result.output
     assert "it has no champion yet" in result.stdout
     assert not any(one["model"] == "demand" for told in asked.outcomes for one in told)
+
+
+@with_key
+def test_without_any_champion_there_is_nothing_to_look_at(asked: Asked) -> None:
+    asked.without = "*"
+    result = septet("demo", "--months", "1", "--url", asked.url)
+    assert result.exit_code == Exit.OK, result.output
+    assert result.stdout.count("it has no champion yet") == len(CATALOG)
+    assert "entities/" not in result.stdout
 
 
 def test_without_a_key_one_is_made_for_an_hour_where_the_records_are_here(

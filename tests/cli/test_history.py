@@ -184,6 +184,9 @@ class TestOnePrediction:
         ("words", "told"),
         [
             (("history", "receipt", "nothing"), "a UUID of version 7"),
+            (("history", "receipt", "é nothing"), "a UUID of version 7"),
+            (("replay", "é nothing"), "a UUID of version 7"),
+            (("history", "erasure", "é nothing"), "There is no erasure"),
             (("history", "receipt", str(uuid7())), "The log has no prediction"),
             (("history", "erasure", "0"), "There is no erasure"),
             (("history", "trends", "churn", "--group", "regoin"), "Did you mean 'input.region'?"),

@@ -28,16 +28,34 @@ class Alarm:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until: dict[int, tuple[duckdb.DuckDBPyConnection, float]] = {}
+        self._asked = threading.local()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="alarm", daemon=True)
         self._thread.start()
 
     @contextmanager
+    def question(self) -> Iterator[None]:
+        """Hold all that this thread reads meanwhile to one time; within another, to that one's."""
+        if hasattr(self._asked, "until"):
+            yield
+            return
+        self.begin_anew()
+        try:
+            yield
+        finally:
+            del self._asked.until
+
+    def begin_anew(self) -> None:
+        """Give the question of this thread its whole time once more."""
+        self._asked.until = time.monotonic() + self._seconds
+
+    @contextmanager
     def over(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Interrupt a cursor when its time is over, unless it has ended before."""
+        until = getattr(self._asked, "until", time.monotonic() + self._seconds)
         with self._lock:
-            self._until[id(cursor)] = cursor, time.monotonic() + self._seconds
+            self._until[id(cursor)] = cursor, until
         try:
             yield
         finally:

@@ -78,7 +78,7 @@ class Archive:
         for home in (self.releases / model, self.folder / model):
             place = home / version
             # A name from outside leads to no other folder.
-            if place.parent == home and (place / RELEASE).is_file():
+            if place.parent == home and _is_there(place / RELEASE):
                 try:
                     return self._opened(model, version, place)
                 except ArtifactCorrupt as error:
@@ -116,3 +116,11 @@ class Archive:
             raise ReleaseGone(model, version, str(getattr(error, "fault", error))) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name from outside may be longer than any that a folder can have.
+        return False

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from bentos.predictor import Predictor
-from services.history.answers import BacktestPage, Chart, Series, SeriesColumn
+from services.history.answers import BacktestPage, Chart, Prediction, Series, SeriesColumn
 from services.history.partition import utc_day
 from services.history.questions import BacktestQuestion
 from services.history.reader import outcomes
@@ -101,21 +101,30 @@ class Backtests:
         start = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
 
         def scan() -> Scan:
-            return self.database.scanner.scan(
-                question.model, since=start, until=start + timedelta(days=1)
-            )
+            return self._scan(question, start)
 
-        def ask() -> tuple[list[dict[str, Any]], Scan]:
+        def ask() -> tuple[list[dict[str, Any]], list[Prediction], Scan]:
             found = scan()
-            return self._read(question, kind, found, start, after), found
+            rows = self._read(question, kind, found, start, after)
+            # Here, because a text that was damaged may be no JSON any more.
+            return rows, [prediction_of(question.model, r, found.releases) for r in rows], found
 
         place = outcomes.place_of(question.model)
-        rows, found = self.database.ask(ask, scan, lambda: self.database.scanner.scan(place))
-        tally = self._again(question, kind, rows, found)
+        rows, asked, found = self.database.ask(ask, scan, lambda: self.database.scanner.scan(place))
+        tally = self._again(question, kind, list(zip(rows, asked, strict=True)), found)
         more = None
         if len(rows) == self.part_rows:
             more = [rows[-1]["at"].isoformat(), rows[-1]["prediction_id"].hex()]
         return {"day": day, "after": more, **tally.sums}
+
+    def _scan(self, question: BacktestQuestion, start: datetime) -> Scan:
+        """Find the files of a day, with the columns of the whole period: filters may name them."""
+        since, until = question.span
+        whole = self.database.scanner.scan(question.model, since=since, until=until)
+        end = start + timedelta(days=1)
+        return whole.among(
+            [i for i, one in enumerate(whole.facts) if one.last_at >= start and one.first_at < end]
+        )
 
     def _read(
         self,
@@ -149,7 +158,7 @@ class Backtests:
         self,
         question: BacktestQuestion,
         kind: type[Predictor],
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[tuple[Mapping[str, Any], Prediction]],
         scan: Scan,
     ) -> Tally:
         """Ask rows again and compare."""
@@ -157,8 +166,7 @@ class Backtests:
         release = self.archive.open(question.model, question.against)
         is_share = release.contract.config.target.positive is not None
         kept = []
-        for row in rows:
-            one = prediction_of(question.model, row, scan.releases)
+        for row, one in rows:
             if one.masked or one.version not in scan.releases:
                 tally.add("left_out")
             else:

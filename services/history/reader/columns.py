@@ -115,11 +115,21 @@ def _find(scan: Scan, name: str, *, in_result: bool) -> Column | None:
     kind = kind_of(scan.releases, column)
     if kind is None or column not in scan.types:
         return None
-    return Column(name, _sql(scan, column, kind), kind)
+    return Column(name, sql_of(scan, column, kind), kind)
 
 
-def _sql(scan: Scan, column: str, kind: str) -> str:
-    """Name a column in SQL, in its latest kind where it had others."""
+def sql_of(scan: Scan, column: str, kind: str) -> str:
+    """Name a column in SQL, in its latest kind where it had others.
+
+    Parameters
+    ----------
+    scan
+        What is read.
+    column
+        ``input_…`` or ``result_…``.
+    kind
+        Its latest kind.
+    """
     if column not in scan.mixed:
         return quoted(column)
     return f"TRY_CAST({quoted(column)} AS {_TYPES.get(kind, 'VARCHAR')})"

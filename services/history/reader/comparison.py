@@ -70,11 +70,11 @@ class Comparisons:
         def ask() -> Series:
             found = scan()
             rows = self._sides(question, sides, found, kind)
-            refused = self._refused(sides)
+            refused, notes = self._refused(sides)
             measures = _measures(question.field or kind.HEADLINE, rows, refused)
-            return _series(question, sides, rows, measures, found)
+            return _series(question, sides, rows, measures, [*found.notes, *notes])
 
-        return self.database.ask(ask, scan)
+        return self.database.ask(ask, scan, lambda: self._scan(REFUSED, sides))
 
     def _scan(self, place: str, sides: Sides) -> Scan:
         """Find the files of both sides, and not of what lies between two periods."""
@@ -116,22 +116,24 @@ class Comparisons:
         found = {row["is_a"]: row for row in self.database.rows(query, params, scan)}
         return [found.get(True, _NO_ROWS), found.get(False, _NO_ROWS)]
 
-    def _refused(self, sides: Sides) -> tuple[int, int] | None:
-        """Count what was refused on both sides; nothing when the filters do not part that."""
+    def _refused(self, sides: Sides) -> tuple[tuple[int, int] | None, list[str]]:
+        """Count what was refused on both sides, with notes; nothing if no filter parts that."""
         both = (sides.a, sides.b)
         if any(getattr(side, name) not in (None, []) for side in both for name in _NOT_OF_REFUSALS):
-            return None
+            return None, []
         counts = []
+        notes: dict[str, None] = {}
         for side, is_rest in ((sides.a, sides.is_rest), (sides.b, False)):
             since, until = side.span
             scan = self.database.scanner.scan(REFUSED, since=since, until=until)
+            notes |= dict.fromkeys(scan.notes)
             if not scan.files:
                 counts.append(0)
                 continue
             sql, params = _of_refusals(side, sides.b if is_rest else None)
             query = f"SELECT count(*) AS refused FROM {scan.source} WHERE {sql}"
             counts.append(self.database.rows(query, params, scan)[0]["refused"])
-        return counts[0], counts[1]
+        return (counts[0], counts[1]), list(notes)
 
 
 def _of_refusals(side: Filters, but: Filters | None) -> tuple[str, Row]:
@@ -201,11 +203,12 @@ def _sorted(values: list[float] | None) -> Array:
 
 
 def _series(
-    question: CompareQuestion, sides: Sides, rows: list[Row], measures: list[list[Any]], scan: Scan
-) -> Series:
+    question: CompareQuestion, sides: Sides, rows: list[Row], measures: list[list[Any]],
+    notes: list[str],
+) -> Series:  # fmt: skip
     first, second = sides.names
     sizes = [row["volume"] for row in rows]
-    notes = [*scan.notes, f"a: {first}, {sizes[0]:,} predictions. b: {second}, {sizes[1]:,}."]
+    notes = [*notes, f"a: {first}, {sizes[0]:,} predictions. b: {second}, {sizes[1]:,}."]
     if sides.is_rest:
         notes.append(f"Side a is everything of the filters that is not {second}.")
     if not any(sizes):

@@ -65,9 +65,12 @@ class Database:
         set_to = self._connection.execute
         set_to("SET allowed_directories = $1", [[f"{log.address}/"]])
         for setting in (
-            "TimeZone = 'UTC'",
+            # Without the word it is of this connection alone, and not of its cursors.
+            "GLOBAL TimeZone = 'UTC'",
             f"memory_limit = '{memory_mib}MiB'",
             f"threads = {threads}",
+            # Else it would fill the disk that the spool lies on, with what callers sent.
+            "temp_directory = ''",
             "preserve_insertion_order = false",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
@@ -144,6 +147,16 @@ class Database:
         HistoryTooLarge
             It took more time or memory than a question may.
         """
+        with self.question():
+            return self._ask(question, scans)
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Hold all that is asked meanwhile to the time of one question."""
+        with self._alarm.question():
+            yield
+
+    def _ask(self, question: Callable[[], Found], scans: Sequence[Callable[[], Scan]]) -> Found:
         for number in range(_TRIES):
             try:
                 return question()
@@ -160,6 +173,8 @@ class Database:
     def _leave_out(self, scans: Sequence[Callable[[], Scan]]) -> bool:
         """Leave out what cannot be read; say whether there was anything."""
         found = [self.scanner.leave_out(scan(), self._reads) for scan in scans]
+        # To find what is damaged took more than a question may, and is done once.
+        self._alarm.begin_anew()
         return any(found)
 
     def _reads(self, path: str) -> bool:

@@ -65,11 +65,12 @@ class Entities:
         keys = self._keys(asked)
         rows: list[Row] = []
         notes: dict[str, None] = {}
-        for model in self.models:
-            if models is None or model in models:
-                found, more = self._read(asked, entity, model, keys)
-                rows += found
-                notes |= dict.fromkeys(more)
+        with self.database.question():
+            for model in self.models:
+                if models is None or model in models:
+                    found, more = self._read(asked, entity, model, keys)
+                    rows += found
+                    notes |= dict.fromkeys(more)
         rows.sort(key=lambda row: (row["at"], row["prediction_id"]))
         if len(rows) > question.limit:
             rows = rows[-question.limit :]
@@ -101,11 +102,14 @@ class Entities:
         def scan() -> Scan:
             return self.database.scanner.scan(model, since=since, until=until)
 
+        def happened() -> Scan:
+            return self.database.scanner.scan(outcomes.place_of(model))
+
         def ask() -> tuple[list[Row], tuple[str, ...]]:
             found = scan()
             if not found.files:
                 return [], found.notes
-            told = self.database.scanner.scan(outcomes.place_of(model))
+            told = happened()
             query = _query(found, kind, keys, question.limit)
             params: Row = {"since": since, "until": until, "entity": entity}
             params["hashed"] = found.written(entity)
@@ -117,7 +121,7 @@ class Entities:
             rows = self.database.rows(query, params, found)
             return [_row(row, model, kind, found) for row in rows], (*found.notes, *told.notes)
 
-        return self.database.ask(ask, scan)
+        return self.database.ask(ask, scan, happened)
 
 
 def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> str:
@@ -130,7 +134,7 @@ def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> st
     any_of = " OR ".join([f"entity {known_as}", *held])
     return f"""
         SELECT "at", version, {headline(kind)} AS value, flags IS NOT NULL AS flagged,
-               as_of_offset_minutes, {found_by} AS found_by, {outcomes.needs(kind)}
+               {found_by} AS found_by, {outcomes.needs(kind)}
         FROM {scan.source}
         WHERE "at" >= $since AND "at" < $until AND ({any_of})
         ORDER BY "at" DESC, prediction_id DESC LIMIT {limit}

@@ -14,7 +14,7 @@ from core.refusals import QueryInvalid
 from services.history.answers import Chart, Series, SeriesColumn
 from services.history.questions import FeatureQuestion
 from services.history.reader import bins
-from services.history.reader.columns import INPUT, Column, quoted
+from services.history.reader.columns import INPUT, Column, sql_of
 from services.history.reader.database import Database
 from services.history.reader.filters import condition
 from services.history.reader.plot import INDEX
@@ -280,7 +280,7 @@ def _input(scan: Scan, feature: str) -> Column:
     name = feature.removeprefix("input.")
     kind = kinds.get(name)
     if kind in _KINDS:
-        return Column(name, quoted(INPUT + name), kind)
+        return Column(name, sql_of(scan, INPUT + name, kind), kind)
     known = sorted(one for one, of in kinds.items() if of in _KINDS)
     said = meant(name, known)
     hint = f" ({said})" if said else ""

@@ -9,8 +9,10 @@ counts before one by entity.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+
+import orjson
 
 from bentos.predictor import Predictor
 from services.history.decoding import OUTCOMES_OF
@@ -161,10 +163,21 @@ def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> 
     """
     periods: list[Period] = [(made, made)]
     as_of = row["as_of"]
-    if as_of is not None:
-        # The steps of an answer come after it.
-        periods.append((as_of, None if has_steps(kind) else as_of))
+    if kind.STEPS:
+        # They follow what the release knew of the series, whenever it was asked.
+        times = _times_of(row, kind.STEPS)
+        periods += [(min(times), max(times))] if times else []
+    elif as_of is not None:
+        # The weeks of an answer begin with it.
+        periods.append((as_of, None if kind.WEEKS else as_of))
     return periods
+
+
+def _times_of(row: Mapping[str, Any], path: str) -> list[datetime]:
+    """Give the times of the steps of an answer."""
+    steps, _, time = path.partition(".")
+    found = [datetime.fromisoformat(step[time]) for step in orjson.loads(row[RESULT + steps])]
+    return [at.replace(tzinfo=at.tzinfo or UTC) for at in found]
 
 
 def _belongs(kind: type[Predictor], of: Mapping[str, str] | None = None) -> str:

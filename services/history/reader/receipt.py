@@ -22,6 +22,7 @@ from services.history.reader.scan import Scan
 # An id is made a little before the row is kept; a clock that was set back adds to it.
 _MARGIN = timedelta(hours=2)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Found = tuple[Prediction, dict[str, Any], Scan]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Receipts:
         PredictionUnknown
             None of these models has it.
         """
-        row, model, scan = self._row(prediction_id, models)
-        return prediction_of(model, row, scan.releases), scan.releases
+        found, _, scan = self._row(prediction_id, models)
+        return found, scan.releases
 
     def read(self, prediction_id: str, models: Collection[str] | None) -> Receipt:
         """Give all that is known of a prediction.
@@ -73,23 +74,20 @@ class Receipts:
         PredictionUnknown
             None of these models has it.
         """
-        row, model, scan = self._row(prediction_id, models)
-        found = prediction_of(model, row, scan.releases)
-        target = self.config_of(model).target
+        found, row, scan = self._row(prediction_id, models)
+        target = self.config_of(found.model).target
         due = None
         if target.horizon_days is not None:
             due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
         return Receipt(
             **found.model_dump(),
             lineage=lineage_of(found.version, scan.releases),
-            outcome=self._outcome(model, row),
+            outcome=self._outcome(found.model, row),
             outcome_due_at=due,
         )
 
-    def _row(
-        self, prediction_id: str, models: Collection[str] | None
-    ) -> tuple[dict[str, Any], str, Scan]:
-        """Give a row of the log, its model, and what was read."""
+    def _row(self, prediction_id: str, models: Collection[str] | None) -> _Found:
+        """Give a prediction, its row of the log, and what was read."""
         key = UUID(prediction_id).bytes
         # The largest time that an id can have is beyond what a calendar has.
         is_possible = (
@@ -99,11 +97,10 @@ class Receipts:
             if models is None or model in models:
                 found = self._find_in(model, key)
                 if found is not None:
-                    row, scan = found
-                    return row, model, scan
+                    return found
         raise PredictionUnknown(prediction_id)
 
-    def _find_in(self, model: str, key: bytes) -> tuple[dict[str, Any], Scan] | None:
+    def _find_in(self, model: str, key: bytes) -> _Found | None:
         at = time_of(key)
 
         def scan() -> Scan:
@@ -111,13 +108,14 @@ class Receipts:
                 model, since=at - _MARGIN, until=at + _MARGIN, holding=key.hex()
             )
 
-        def ask() -> tuple[dict[str, Any], Scan] | None:
+        def ask() -> _Found | None:
             found = scan()
             if not found.files:
                 return None
             query = f"SELECT * FROM {found.source} WHERE prediction_id = $key"
             rows = self.database.rows(query, {"key": key}, found)
-            return (rows[0], found) if rows else None
+            # Here, because a text that was damaged may be no JSON any more.
+            return (prediction_of(model, rows[0], found.releases), rows[0], found) if rows else None
 
         return self.database.ask(ask, scan)
 

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.logs import get_logger
-from services.history.decoding import OUTCOMES_OF
+from services.history.decoding import OUTCOMES, OUTCOMES_OF, REFUSALS, REFUSED
 from services.history.lineage import Descriptions, releases_in
 from services.history.log import PredictionLog
 from services.history.manifest import LogFile
 from services.history.partition import ANY_TIME, utc_day
+from services.history.predicted import FACTS, INPUT, RESULT
 from services.history.store import Place
 
 Hashed = Callable[[str], str]
@@ -25,6 +26,11 @@ Period = tuple[datetime, datetime | None]
 _MOST_FOOTERS = 20_000
 # A backfill, or a clock that was set back, may put a row a little beside its day.
 _MARGIN = timedelta(hours=1)
+_OF_OUTCOMES, _OF_REFUSALS = frozenset(OUTCOMES.names), frozenset(REFUSALS.names)
+# The first versions had no others.
+_OF_PREDICTIONS = frozenset(FACTS.names) - {"as_of_offset_minutes", "masked"}
+# What a description of a release names, and how its columns begin.
+_PARTS = {"inputs": INPUT, "result": RESULT}
 _SQL = {"double": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN"}
 # A text that a bit was flipped in may be no UTF-8 any more, or no JSON.
 _DAMAGE = (OSError, ValueError, pa.ArrowException)
@@ -157,9 +163,8 @@ class Scanner:
                 continue
             if about and not _is_about(fact, about):
                 continue
-            footer = self._footer(str(path))
-            # No checksum is over the footer itself: a name in it may be damaged too.
-            if footer is None or (fact.first_id and "prediction_id" not in footer.types):
+            footer = self._footer(str(path), place)
+            if footer is None:
                 left_out += 1
                 continue
             files.append(str(path))
@@ -218,9 +223,10 @@ class Scanner:
         for path in broken:
             get_logger(__name__).error("log_file_unreadable", path=path)
         self._damaged.update(broken)
-        return bool(broken)
+        # A file that is gone was forgotten, and is looked for once more.
+        return bool(broken) or any(path not in self._footers for path in scan.files)
 
-    def _footer(self, path: str) -> _Footer | None:
+    def _footer(self, path: str, place: str) -> _Footer | None:
         """Read the footer of a file; nothing when it cannot be."""
         if path in self._damaged:
             return None
@@ -232,9 +238,15 @@ class Scanner:
             with self._opened(path) as file:
                 schema = pq.read_schema(file)
             footer = _Footer({one.name: one.type for one in schema}, releases_in(schema))
+            # No checksum is over the footer itself: a name in it may be damaged too.
+            if not _is_whole(footer, place):
+                raise ValueError("it lacks columns")
         except FileNotFoundError:
-            # Put together with others since the manifest was read: the caller reads it again.
-            raise
+            if all(str(one) != path for one, _ in self.log.files(place)):
+                # Put together with others since the manifest was read: the caller reads it again.
+                raise
+            get_logger(__name__).error("log_file_gone", path=path)
+            return None
         except _DAMAGE:
             self._damaged.add(path)
             get_logger(__name__).error("log_file_unreadable", path=path)
@@ -255,10 +267,23 @@ class Scanner:
             with self._opened(path) as file:
                 pq.ParquetFile(file, page_checksum_verification=True).read()
         except FileNotFoundError:
+            self._footers.pop(path, None)
             return True
         except _DAMAGE:
             return False
         return True
+
+
+def _is_whole(footer: _Footer, place: str) -> bool:
+    """Say whether a footer names all columns that a file of its place and its releases has."""
+    needed = _OF_REFUSALS if place == REFUSED else _OF_PREDICTIONS
+    if place.endswith(OUTCOMES_OF):
+        needed = _OF_OUTCOMES
+    for description in footer.releases.values():
+        if not description.keys() >= _PARTS.keys():
+            return False
+        needed |= {prefix + name for part, prefix in _PARTS.items() for name in description[part]}
+    return footer.types.keys() >= needed
 
 
 def _is_about(fact: LogFile, periods: Sequence[Period]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -89,12 +91,16 @@ class Trends:
             rows = self._measure(question, kind, found)
             if "errors" in question.measure:
                 rows = self._with_errors(question, rows)
-            return _series(question, kind, rows, found)
+            notes = [*found.notes, *(note for one in others for note in one().notes)]
+            return _series(question, kind, rows, notes)
 
-        others = [REFUSED] if "errors" in question.measure else []
-        others += [outcomes.place_of(question.model)] if "outcomes" in question.measure else []
-        scans = [partial(self.database.scanner.scan, place) for place in others]
-        return self.database.ask(ask, scan, *scans)
+        read = self.database.scanner.scan
+        others: list[Callable[[], Scan]] = []
+        if "errors" in question.measure:
+            others.append(partial(read, REFUSED, since=since, until=until))
+        if "outcomes" in question.measure:
+            others.append(partial(read, outcomes.place_of(question.model)))
+        return self.database.ask(ask, scan, *others)
 
     def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
         """Measure what was answered."""
@@ -155,9 +161,10 @@ class Trends:
                        count(*) AS refused
                 FROM {scan.source} WHERE {" AND ".join(parts)} GROUP BY ALL
             """
-            lines = {row["part"] for row in rows}
-            for row in self.database.rows(query, params, scan):
-                part = row["part"] if row["part"] in lines or REST not in lines else REST
+            refusals = self.database.rows(query, params, scan)
+            lines = _lines(rows, refusals)
+            for row in refusals:
+                part = row["part"] if row["part"] in lines else REST
                 new = {"step": row["step"], "part": part, "volume": 0}
                 found = known.setdefault((row["step"], part), new)
                 found["refused"] = found.get("refused", 0) + row["refused"]
@@ -165,6 +172,18 @@ class Trends:
             row["refused"] = refused = row.get("refused", 0)
             row["error_share"] = refused / (refused + row["volume"])
         return sorted(known.values(), key=lambda row: (row["step"], row["part"] or ""))
+
+
+def _lines(rows: list[Row], refusals: list[Row]) -> set[str | None]:
+    """Name the groups that have a line of their own, those that only had refusals as well."""
+    lines = {row["part"] for row in rows}
+    if REST in lines:
+        return lines
+    others: Counter[str | None] = Counter()
+    for row in refusals:
+        others[row["part"]] += row["refused"] * (row["part"] not in lines)
+    order = sorted(others.keys() - lines, key=lambda part: (-others[part], part or ""))
+    return lines | set(order[: max(MOST_GROUPS - len(lines), 0)])
 
 
 def _check_errors(question: TrendsQuestion) -> None:
@@ -226,7 +245,9 @@ def _measures(question: TrendsQuestion, followed: Column) -> list[str]:
     return found
 
 
-def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], scan: Scan) -> Series:
+def _series(
+    question: TrendsQuestion, kind: type[Predictor], rows: list[Row], notes: list[str]
+) -> Series:
     given = [one for measure in _order(question) for one in _GIVEN[measure]]
     columns = [SeriesColumn(name="step", kind="time", unit=None)]
     if question.group is not None:
@@ -249,7 +270,7 @@ def _series(question: TrendsQuestion, kind: type[Predictor], rows: list[Row], sc
             high="high" if has_band else None,
             by=question.group,
         ),
-        notes=[*scan.notes, *_notes(question)],
+        notes=[*notes, *_notes(question)],
     )
 
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 import yaml
 
+from bentos.catalog import CATALOG
 from core import clock
 from core.platform_config import History
 from core.settings import Settings
@@ -211,5 +212,7 @@ def more_keys(platform: Platform) -> dict[str, str]:
     found = {role.label: make(role) for role in Role if role is not Role.ADMIN}
     found["another model"] = make(Role.OPERATOR, models=["revenue_leak"])
     found["churn alone"] = make(Role.VIEWER, models=["churn"])
+    found["admin of churn"] = make(Role.ADMIN, models=["churn"])
+    found["admin of each"] = make(Role.ADMIN, models=list(CATALOG))
     platform.runtime.keys.refresh()
     return found

@@ -343,6 +343,15 @@ class TestErasure:
         assert "entity.erased" in lines
         assert name not in lines
 
+    def test_who_may_not_read_every_model_erases_of_none_and_reads_no_proof(
+        self, house: House
+    ) -> None:
+        for method, path in (("DELETE", "entities/nobody-else"), ("GET", "erasures/0")):
+            answer = house.client("admin of churn").request(method, f"/api/history/{path}")
+            assert_problem(answer, 403, "ModelOutOfScope", "only churn")
+        answer = house.get("erasures/0", "admin of each")
+        assert_problem(answer, 404, "ErasureUnknown", "There is no erasure")
+
     def test_a_name_that_is_too_long_is_refused(self, house: House) -> None:
         answer = house.client().request("DELETE", f"/api/history/entities/{'x' * 3000}")
         assert_problem(answer, 400, "QueryInvalid", "are allowed")

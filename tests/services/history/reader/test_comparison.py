@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
 from core.refusals import QueryInvalid
 from services.history.answers import Series
+from services.history.decoding import REFUSED
 from services.history.log import PredictionLog
 from services.history.questions import CompareQuestion
 from services.history.reader import interval
@@ -212,6 +214,23 @@ def test_a_damaged_file_is_left_out_with_a_note(log: PredictionLog) -> None:
     path = keep(log, "churn", predicted(rows(A, days=2)))[0]
     whole = path.read_bytes()
     path.write_bytes(whole[:400] + bytes(2000) + whole[2400:])
+    with opened(log) as database:
+        series = compare(database, "version:2")
+    assert by_measure(series)["predictions"]["a"] == 300
+    assert any("could not be read" in note for note in series.notes)
+
+
+def test_damaged_refusals_cost_no_comparison_and_are_told(log: PredictionLog) -> None:
+    models = np.random.default_rng(4).choice(["churn", "pricing"], 2000)
+    keep_refusals(
+        log,
+        *({"at": START + timedelta(seconds=i), "model": f"{one}"} for i, one in enumerate(models)),
+    )
+    [(path, _)] = log.files(REFUSED)
+    whole = Path(str(path)).read_bytes()
+    facts = pq.read_metadata(str(path)).row_group(0).column(1)
+    end = facts.data_page_offset + facts.total_compressed_size // 2
+    Path(str(path)).write_bytes(whole[: end - 60] + b"x" * 60 + whole[end:])
     with opened(log) as database:
         series = compare(database, "version:2")
     assert by_measure(series)["predictions"]["a"] == 300

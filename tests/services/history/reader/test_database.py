@@ -162,6 +162,42 @@ def test_a_question_that_takes_too_much_memory_is_ended(log: PredictionLog) -> N
     database.close()
 
 
+def test_what_does_not_fit_into_memory_is_written_nowhere(
+    log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keep(log, "churn", predicted(rows(10)))
+    before = sorted(tmp_path.iterdir())
+    database = Database(log, memory_mib=60, threads=1)
+    with pytest.raises(HistoryTooLarge):
+        database.rows(
+            "SELECT max(x) AS x FROM (SELECT row_number() OVER (ORDER BY md5(range::VARCHAR)) AS x,"
+            " md5((range + 1)::VARCHAR) AS y FROM range(3000000) WHERE len($files) > 0)"
+            " WHERE y > '0'",
+            {}, database.scanner.scan("churn"),
+        )  # fmt: skip
+    database.close()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_times_are_utc_wherever_the_machine_stands(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        keep(log, "churn", predicted(rows(1)))
+        with opened(log) as database:
+            scan = database.scanner.scan("churn")
+            [row] = database.rows('SELECT "at" FROM read_parquet($files)', {}, scan)
+            assert row["at"].isoformat() == "2026-03-02T00:00:00+00:00"
+            table = database.table("SELECT * FROM read_parquet($files)", {}, scan)
+            assert str(table.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def pages(database: Database, **asked: Any) -> tuple[list[str | None], list[str]]:
     question = RowsQuestion(**{**SPAN, "limit": 1000, **asked})
     page = Pages(database, Sealer(b"s")).read(question, TinyPredictor)
@@ -212,6 +248,26 @@ class TestDamage:
             assert volume(database)[0] == 7
             assert notes[0] in volume(database)[1]
 
+    @pytest.mark.parametrize(
+        "name", ["at", "version", "entity", "caller", "flags", "result_probability", "input_hours"]
+    )
+    def test_a_name_of_a_column_that_was_damaged_costs_its_file_alone(
+        self, log: PredictionLog, name: str
+    ) -> None:
+        [broken] = keep(log, "churn", predicted(rows(40)))
+        whole = broken.read_bytes()
+        start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+        # The name in Parquet's own schema; Arrow's beside it is in Base64.
+        other = name.replace(name[0], "z", 1).encode()
+        broken.write_bytes(whole[:start] + whole[start:].replace(name.encode(), other))
+        with opened(log) as database:
+            for count in (0, 7):
+                if count:
+                    keep(log, "churn", predicted(rows(7, day=1)))
+                assert [len(one) for one in pages(database)] == [count, 1]
+                assert pages(database, flagged=False, version="1", caller="x")[0] == []
+                assert volume(database)[0] == count
+
     def test_whatever_bit_flips_a_question_is_answered(self, log: PredictionLog) -> None:
         [broken] = keep(log, "churn", predicted(rows(40)))
         keep(log, "churn", predicted(rows(7, day=1)))
@@ -242,7 +298,8 @@ class TestDamage:
             assert volume(database)[0] == 7
             middle = len(whole) // 3
             Path(str(path)).write_bytes(whole[:middle] + b"x" * 60 + whole[middle + 60 :])
-            assert volume(database)[0] == 7
+            total, [note, _] = volume(database)
+            assert (total, "could not be read" in note) == (7, True)
             question = OutcomesQuestion(**SPAN)
             page = Outcomes(database).read(question, TinyPredictor)
             assert (page.outcomes, len(page.notes)) == ([], 1)
@@ -282,14 +339,22 @@ class TestFilesThatWereReplaced:
             assert asked == 2
             assert pages(database) == ([f"c{i}" for i in range(7, -1, -1)], [])
 
-    def test_a_file_that_a_manifest_names_and_nobody_has_is_no_endless_search(
-        self, log: PredictionLog
+    @pytest.mark.parametrize("is_known", [True, False])
+    def test_a_file_that_a_manifest_names_and_nobody_has_costs_its_own_rows(
+        self, log: PredictionLog, *, is_known: bool
     ) -> None:
         [gone] = keep(log, "churn", predicted(rows(5)))
+        keep(log, "churn", predicted(rows(3, day=1)))
         with opened(log) as database:
+            if is_known:
+                assert len(pages(database)[0]) == 8
+            whole = gone.read_bytes()
             gone.unlink()
-            with pytest.raises(FileNotFoundError):
-                pages(database)
+            found, [note] = pages(database)
+            assert (len(found), "could not be read" in note) == (3, True)
+            assert volume(database)[0] == 3
+            gone.write_bytes(whole)
+            assert len(pages(database)[0]) == 8
 
     def test_what_is_wrong_with_a_question_is_not_tried_again(self, database: Database) -> None:
         asked = 0

@@ -153,3 +153,18 @@ def test_a_damaged_file_is_left_out_with_a_note(log: PredictionLog) -> None:
     assert len(series.rows) == 5
     assert sum("could not be read" in note for note in series.notes) == 1
     assert json.loads(series.model_dump_json())["rows"] == series.rows
+
+
+def test_damaged_outcomes_cost_no_prediction(log: PredictionLog) -> None:
+    keep_outcomes(
+        log, "churn",
+        *({"at": START + i * HOUR, "entity": f"k{i}", "value": 1.0} for i in range(200)),
+    )  # fmt: skip
+    [(path, _)] = log.files("churn.outcomes")
+    whole = Path(str(path)).read_bytes()
+    middle = len(whole) // 3
+    Path(str(path)).write_bytes(whole[:middle] + b"x" * 60 + whole[middle + 60 :])
+    with opened(log) as database:
+        series = see(database, "k7")
+    assert len(series.rows) == 5
+    assert sum("could not be read" in note for note in series.notes) == 1

@@ -218,6 +218,19 @@ def test_a_damaged_file_is_left_out_with_a_note(log: PredictionLog) -> None:
     assert any("could not be read" in note for note in series.notes)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "values"), [(("text", "number"), ("x", 7.0)), (("number", "text"), (7.0, "x"))]
+)
+def test_an_input_that_changed_its_kind_is_read_in_its_latest_one(
+    log: PredictionLog, kinds: tuple[str, str], values: tuple[Any, Any]
+) -> None:
+    for number, (kind, value) in enumerate(zip(kinds, values, strict=True)):
+        rows = week(number, {"hours": [value] * 3})
+        keep(log, "churn", predicted(rows, version=f"{number}", inputs={"hours": kind}))
+    series = ask(log, "hours", lambda *_: None)
+    assert sum(row["volume"] for row in table_of(series)) == 6
+
+
 def test_a_profile_is_read_from_what_is_released(tmp_path: Path) -> None:
     release_of(tmp_path)
     profiles = ReleasedProfiles(tmp_path)

@@ -205,6 +205,25 @@ class TestSteps:
             page = listed(database, "demand", predictor_type("demand"))
             assert [line.predictions for line in page.outcomes] == [0, 2, 0, 2, 2, 1]
 
+    @pytest.mark.parametrize("as_of", [None, "2026-06-20T00:00:00+00:00"])
+    def test_demand_has_those_of_steps_in_other_months_whenever_it_was_asked(
+        self, tmp_path: Path, as_of: str | None
+    ) -> None:
+        log = PredictionLog(tmp_path, owner="me")
+        times = [START - 40 * DAY, START + 40 * DAY, START + 80 * DAY]
+        steps = [{"time": time.isoformat(), "value": 1.0} for time in times]
+        kinds = {"inputs": {"unit": "text"}, "result": {"steps": "json"}, "key": "series_id"}
+        row = {"at": START, "entity": "s1", "as_of": as_of, "steps": steps}
+        keep(log, "demand", predicted([row], **kinds))  # type: ignore[arg-type]
+        keep_outcomes(
+            log, "demand",
+            *({"at": told_at(i), "entity": "s1", "as_of": time, "value": 10.0**i}
+              for i, time in enumerate(times)),
+        )  # fmt: skip
+        with opened(log) as database:
+            [found] = joined(database, predictor_type("demand"), "demand")
+            assert (found["outcome_value"], found["outcome_steps"]) == (111.0, 3)
+
     def test_budget_has_the_outcomes_of_its_weeks(self, tmp_path: Path) -> None:
         log = PredictionLog(tmp_path, owner="me")
         rows = [

@@ -94,6 +94,17 @@ def test_an_outcome_before_its_prediction_is_in_the_receipt(
     assert (outcome.value, outcome.steps, outcome.told_at) == (1.0, 1, early["at"])
 
 
+def test_one_in_a_damaged_file_is_unknown_and_no_failure(
+    log: PredictionLog, receipts: Receipts
+) -> None:
+    key = identity(START)
+    facts = {"at": START, "prediction_id": key, "drivers": '{"note":1}'}
+    [path] = keep(log, "churn", predicted([facts]))
+    path.write_bytes(path.read_bytes().replace(b'{"note"', b'x"note"'))
+    with pytest.raises(PredictionUnknown):
+        receipts.read(str(UUID(bytes=key)), None)
+
+
 def test_nothing_is_known_until_it_is_told(log: PredictionLog, receipts: Receipts) -> None:
     [first, *_] = keep_some(log, 10)
     assert receipts.read(first, None).outcome is None

@@ -197,6 +197,19 @@ def test_more_groups_than_can_be_told_apart_are_one(tmp_path: Path) -> None:
     assert (found["000000000000"]["volume"], found["000000000000"]["refused"]) == (20, 1)
 
 
+def test_more_groups_of_refusals_than_can_be_told_apart_are_one(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, owner="me")
+    keep(log, "churn", predicted([{"at": START, "caller": "asks"}]))
+    refused = [f"{i:02}" for i in range(30) for _ in range(i + 1)]
+    keep_refusals(log, *({"at": START, "caller": one} for one in refused))
+    with opened(log) as database:
+        rows = table_of(read(Trends(database), measure=["errors"], group="caller"))
+    found = {row["caller"]: row["refused"] for row in rows}
+    assert found.pop("asks") == 0
+    assert found.pop("all others") == sum(range(1, 22))
+    assert found == {f"{i:02}": i + 1 for i in range(21, 30)}
+
+
 def test_only_refusals_are_a_trend_too(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, owner="me")
     keep_refusals(log, {"at": START}, {"at": START})
