@@ -12,6 +12,7 @@ takes too long is ended. Should the process die, predictions go on, and `septet 
 from __future__ import annotations
 
 import hmac
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,7 +155,15 @@ def build_library(
         secret=history_token(settings).encode(),
         hashed=None if secret is None else secret.hash,
         profile_of=ReleasedProfiles(settings.releases),
+        spill=_emptied(settings.home / "spill"),
     )
+
+
+def _emptied(folder: Path) -> Path:
+    """Make a folder that only its user may read, without what a killed process left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
 
 
 def questions_of_jobs(jobs: BacktestJobs) -> Questions:

@@ -150,7 +150,7 @@ class Backtests:
         told = self.database.scanner.scan(outcomes.place_of(question.model))
         if told.files and kind.FORETELLS:
             params["told"] = list(told.files)
-            query = outcomes.joined(query, kind, source=outcomes.OF_FEW)
+            query = outcomes.joined_few(query, kind)
             query += ' ORDER BY "at", prediction_id'
         return self.database.rows(query, params, scan)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
@@ -26,6 +27,8 @@ Found = TypeVar("Found")
 
 ANSWER_SECONDS = 20.0
 _TRIES = 3
+# The spool has to find room on the same disk.
+_SPILL_MIB = 2048
 _OURS = (SeptetError, duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
 
 
@@ -44,6 +47,8 @@ class Database:
         How many processors they may take.
     seconds
         How long one question may take.
+    spill
+        Where what is too large for memory is put meanwhile, up to a bound; nowhere without.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Database:
         memory_mib: int = 400,
         threads: int = 2,
         seconds: float = ANSWER_SECONDS,
+        spill: Path | None = None,
     ) -> None:
         self.scanner = Scanner(log, hashed)
         self._seconds = seconds
@@ -63,14 +69,15 @@ class Database:
             self._connection.register_filesystem(log.filesystem)
         self._idle: list[duckdb.DuckDBPyConnection] = []
         set_to = self._connection.execute
+        # Else it would be a folder of where we were started, with what callers sent.
+        set_to("SET temp_directory = $1", ["" if spill is None else str(spill)])
         set_to("SET allowed_directories = $1", [[f"{log.address}/"]])
         for setting in (
             # Without the word it is of this connection alone, and not of its cursors.
             "GLOBAL TimeZone = 'UTC'",
             f"memory_limit = '{memory_mib}MiB'",
             f"threads = {threads}",
-            # Else it would fill the disk that the spool lies on, with what callers sent.
-            "temp_directory = ''",
+            f"max_temp_directory_size = '{_SPILL_MIB}MiB'",
             "preserve_insertion_order = false",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",

@@ -114,7 +114,7 @@ class Entities:
             params: Row = {"since": since, "until": until, "entity": entity}
             params["hashed"] = found.written(entity)
             if told.files:
-                query = outcomes.joined(query, kind, source=outcomes.OF_FEW)
+                query = outcomes.joined_few(query, kind)
                 params["told"] = list(told.files)
             else:
                 query = f"SELECT *, {_NO_OUTCOME} FROM ({query})"

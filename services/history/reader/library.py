@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -100,6 +101,8 @@ class Library:
         Gives how an input of a model was distributed in training; nothing where that was not noted.
     hashed
         How a text is written where its column is masked.
+    spill
+        As in ``Database``.
     """
 
     def __init__(
@@ -113,11 +116,12 @@ class Library:
         secret: bytes,
         profile_of: ProfileOf = no_profile,
         hashed: Hashed | None = None,
+        spill: Path | None = None,
     ) -> None:
         self._models = tuple(models)
         self._log = log
         self._kind_of = kind_of
-        self.database = Database(log, hashed=hashed)
+        self.database = Database(log, hashed=hashed, spill=spill)
         self.pages = Pages(self.database, Sealer(secret))
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)
         self.replays = Replays(self.receipts, archive)

@@ -8,8 +8,8 @@ counts before one by entity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -19,6 +19,8 @@ from services.history.decoding import OUTCOMES_OF
 from services.history.reader.columns import INPUT, RESULT
 from services.history.reader.scan import Period, Scan
 
+# An id is made a little before the row is kept; a clock that was set back adds to it.
+ID_MARGIN = timedelta(hours=2)
 # Reserved by DuckDB.
 _AT = '"at"'
 _FIELDS = ("value", "amount", "happened_at")
@@ -26,8 +28,8 @@ _FIELDS = ("value", "amount", "happened_at")
 _TOLD = """
     SELECT outcome_of, entity, as_of, {fields}, max("at") AS told_at FROM {source} GROUP BY ALL
 """
-# Where the predictions are few: of all outcomes only theirs are put together.
-OF_FEW = """(
+# Of all outcomes those of the predictions, where these are few.
+_OF_FEW = """(
     SELECT * FROM read_parquet($told) WHERE outcome_of IN (SELECT prediction_id FROM p)
         OR outcome_of IS NULL AND entity IN (SELECT entity FROM p)
 )"""
@@ -46,6 +48,10 @@ _KNOWN = """
     sum(value) AS outcome_value, sum(amount) AS outcome_amount, count(told_at) AS outcome_steps,
     max(happened_at) AS outcome_at, max(told_at) AS outcome_told_at
 """
+_WITH_KNOWN = """
+    s.*, k.* EXCLUDE (prediction_id, outcome_steps), coalesce(k.outcome_steps, 0) AS outcome_steps
+"""
+_KNOWN_TO = "LEFT JOIN known k ON k.prediction_id = s.prediction_id"
 
 
 def place_of(model: str) -> str:
@@ -53,18 +59,17 @@ def place_of(model: str) -> str:
     return model + OUTCOMES_OF
 
 
-def joined(predictions: str, kind: type[Predictor], *, source: str = "read_parquet($told)") -> str:
+def joined(predictions: str, kind: type[Predictor]) -> str:
     """Write the query that gives predictions their outcomes.
 
     Parameters
     ----------
     predictions
         SQL of predictions with ``prediction_id``, ``entity``, ``as_of``, and, for answers about
-        many steps, the column that tells of them.
+        many steps, the column that tells of them; it is read twice. ``$told`` are the files of the
+        outcomes.
     kind
         The model's predictor.
-    source
-        SQL of the outcomes, where ``p`` are the predictions; as it stands ``$told`` are the files.
 
     Returns
     -------
@@ -72,13 +77,26 @@ def joined(predictions: str, kind: type[Predictor], *, source: str = "read_parqu
         SQL of the same rows with ``outcome_value``, ``outcome_amount``, ``outcome_steps``,
         ``outcome_at`` and ``outcome_told_at``.
     """
+    # In memory are their keys alone, however many columns they have.
+    keys = f"SELECT {needs(kind)} FROM ({predictions})"
+    known = _known(kind, "read_parquet($told)")
+    return f"WITH p AS ({keys}), {known} SELECT {_WITH_KNOWN} FROM ({predictions}) s {_KNOWN_TO}"
+
+
+def joined_few(predictions: str, kind: type[Predictor]) -> str:
+    """Write the same query for a page of predictions, which are read once; see ``joined``."""
+    known = _known(kind, _OF_FEW)
+    return f"WITH p AS ({predictions}), {known} SELECT {_WITH_KNOWN} FROM p s {_KNOWN_TO}"
+
+
+def _known(kind: type[Predictor], source: str) -> str:
+    """Write what is known of the predictions ``p``, from the outcomes of a source."""
     told = ", ".join(
         f"{_last(name, _AT)} AS {name}, max({_AT}) FILTER ({name} IS NOT NULL) AS {name}_told"
         for name in _FIELDS
     )
     last = ", ".join(f"{_last(name, _rank(f'{name}_told'))} AS {name}" for name in _FIELDS)
     return f"""
-    WITH p AS ({predictions}),
     told AS ({_TOLD.format(fields=told, source=source)}),
     hits AS (
         SELECT p.prediction_id, 1 AS by_id, o.* FROM p JOIN told o
@@ -92,9 +110,6 @@ def joined(predictions: str, kind: type[Predictor], *, source: str = "read_parqu
         FROM hits GROUP BY ALL
     ),
     known AS (SELECT prediction_id, {_KNOWN} FROM by_step GROUP BY prediction_id)
-    SELECT p.*, k.* EXCLUDE (prediction_id, outcome_steps),
-           coalesce(k.outcome_steps, 0) AS outcome_steps
-    FROM p LEFT JOIN known k ON k.prediction_id = p.prediction_id
     """
 
 
@@ -170,6 +185,31 @@ def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> 
     elif as_of is not None:
         # The weeks of an answer begin with it.
         periods.append((as_of, None if kind.WEEKS else as_of))
+    return periods
+
+
+def about_many(
+    scan: Scan, kind: type[Predictor], rows: Callable[[str], list[dict[str, Any]]]
+) -> list[Period]:
+    """Give what outcomes may be about that belong to the predictions of a scan.
+
+    Parameters
+    ----------
+    scan
+        The predictions, at least one.
+    kind
+        The model's predictor.
+    rows
+        Runs a query over the scan.
+    """
+    if kind.STEPS:
+        # Each answer has times of its own.
+        return []
+    [of] = rows(f"SELECT min(as_of) AS first, max(as_of) AS last FROM {scan.source}")
+    first, last = min(one.first_at for one in scan.facts), max(one.last_at for one in scan.facts)
+    periods: list[Period] = [(first - ID_MARGIN, last + ID_MARGIN)]
+    if of["first"] is not None:
+        periods.append((of["first"], None if kind.WEEKS else of["last"]))
     return periods
 
 

@@ -19,8 +19,6 @@ from services.history.reader.database import Database
 from services.history.reader.prediction import lineage_of, prediction_of
 from services.history.reader.scan import Scan
 
-# An id is made a little before the row is kept; a clock that was set back adds to it.
-_MARGIN = timedelta(hours=2)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Found = tuple[Prediction, dict[str, Any], Scan]
 
@@ -91,7 +89,8 @@ class Receipts:
         key = UUID(prediction_id).bytes
         # The largest time that an id can have is beyond what a calendar has.
         is_possible = (
-            int.from_bytes(key[:6], "big") / 1000 < clock.now_s() + _MARGIN.total_seconds()
+            int.from_bytes(key[:6], "big") / 1000
+            < clock.now_s() + outcomes.ID_MARGIN.total_seconds()
         )
         for model in self.models if is_possible else ():
             if models is None or model in models:
@@ -105,7 +104,10 @@ class Receipts:
 
         def scan() -> Scan:
             return self.database.scanner.scan(
-                model, since=at - _MARGIN, until=at + _MARGIN, holding=key.hex()
+                model,
+                since=at - outcomes.ID_MARGIN,
+                until=at + outcomes.ID_MARGIN,
+                holding=key.hex(),
             )
 
         def ask() -> _Found | None:

@@ -136,7 +136,8 @@ class Trends:
         self, model: str, kind: type[Predictor], scan: Scan, sql: str
     ) -> tuple[str, dict[str, Any]]:
         """Give the source of predictions with what then happened."""
-        told = self.database.scanner.scan(outcomes.place_of(model))
+        about = outcomes.about_many(scan, kind, lambda sql: self.database.rows(sql, {}, scan))
+        told = self.database.scanner.scan(outcomes.place_of(model), about=about)
         predictions = f"SELECT * FROM {scan.source} WHERE {sql}"
         if not told.files:
             nothing = "NULL::DOUBLE AS outcome_value, 0 AS outcome_steps"

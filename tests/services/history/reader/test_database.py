@@ -162,7 +162,15 @@ def test_a_question_that_takes_too_much_memory_is_ended(log: PredictionLog) -> N
     database.close()
 
 
-def test_what_does_not_fit_into_memory_is_written_nowhere(
+LARGE = """
+    SELECT max(x) AS x FROM (
+        SELECT row_number() OVER (ORDER BY md5(range::VARCHAR)) AS x,
+               md5((range + 1)::VARCHAR) AS y FROM range(3000000) WHERE len($files) > 0
+    ) WHERE y > '0'
+"""
+
+
+def test_what_does_not_fit_into_memory_is_written_nowhere_unless_told_where(
     log: PredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -170,14 +178,16 @@ def test_what_does_not_fit_into_memory_is_written_nowhere(
     before = sorted(tmp_path.iterdir())
     database = Database(log, memory_mib=60, threads=1)
     with pytest.raises(HistoryTooLarge):
-        database.rows(
-            "SELECT max(x) AS x FROM (SELECT row_number() OVER (ORDER BY md5(range::VARCHAR)) AS x,"
-            " md5((range + 1)::VARCHAR) AS y FROM range(3000000) WHERE len($files) > 0)"
-            " WHERE y > '0'",
-            {}, database.scanner.scan("churn"),
-        )  # fmt: skip
+        database.rows(LARGE, {}, database.scanner.scan("churn"))
     database.close()
     assert sorted(tmp_path.iterdir()) == before
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    database = Database(log, memory_mib=60, threads=1, spill=spill)
+    assert database.rows(LARGE, {}, database.scanner.scan("churn")) == [{"x": 3_000_000}]
+    database.close()
+    assert not list(spill.iterdir())
+    assert sorted(tmp_path.iterdir()) == sorted([*before, spill])
 
 
 def test_times_are_utc_wherever_the_machine_stands(

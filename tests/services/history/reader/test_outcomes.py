@@ -67,10 +67,17 @@ def joined(database: Database, kind: type[Predictor], model: str) -> list[Told]:
         database.rows(f'{query} ORDER BY "at"', {"told": list(told.files)}, scan)
         for query in (
             outcomes.joined(predictions, kind),
-            outcomes.joined(predictions, kind, source=outcomes.OF_FEW),
+            outcomes.joined_few(predictions, kind),
         )
     )
     assert few == found
+    about = outcomes.about_many(scan, kind, lambda sql: database.rows(sql, {}, scan))
+    pruned = list(database.scanner.scan(outcomes.place_of(model), about=about).files)
+    if pruned:
+        query = f'{outcomes.joined(predictions, kind)} ORDER BY "at"'
+        assert database.rows(query, {"told": pruned}, scan) == found
+    else:
+        assert not any(row["outcome_steps"] for row in found)
     for row in found:
         seen = of_one(database, kind, model, row)
         assert seen == {name: row[name] for name in seen}
