@@ -233,7 +233,11 @@ class Predicted:
 def _by_column(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> list[pa.Array]:
     """Turn rows into a column for each name; what a row does not have is null there."""
     plain = {name: _KINDS[kind] for name, kind in kinds.items() if kind != "json"}
-    together = pa.array(rows, pa.struct(plain.items()))
+    kind = pa.struct(plain.items())
+    try:
+        together = pa.array(rows, kind)
+    except pa.ArrowInvalid:
+        together = pa.array([_rounded(row, kinds) for row in rows], kind)
     return [
         together.field(name)
         if name in plain
@@ -242,11 +246,20 @@ def _by_column(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> l
     ]
 
 
+def _rounded(row: Mapping[str, Any], kinds: Mapping[str, str]) -> Mapping[str, Any]:
+    """Write whole numbers as the floats they were taken for: Arrow refuses those beyond 2**53."""
+    return {
+        name: float(value) if type(value) is int and kinds.get(name) == "number" else value
+        for name, value in row.items()
+    }
+
+
 def _sent(table: pa.Table, name: str, kind: str) -> pa.Array | pa.ChunkedArray:
     """Give a column that was sent as the log has it."""
     column = _or_nulls(table, name)
     if any(is_alike(column.type) for is_alike in _ALIKE.get(kind, ())):
-        return column.cast(_KINDS[kind])
+        # A number was taken for a float, which rounds whole ones beyond 2**53.
+        return column.cast(_KINDS[kind], safe=kind != "number")
     values = plain_values(column)
     if kind == "json":
         values = [_text(value) for value in values]

@@ -175,6 +175,21 @@ class TestEveryValueIsKept:
         codes = dict(found.tables())[REFUSED].column("code").to_pylist()
         assert codes == (["RowInvalid"] if refused else [])
 
+    @pytest.mark.parametrize("hours", [2**53 + 1, -(2**60) - 1, 2**63 + 1, 10**25])
+    def test_a_whole_number_beyond_a_float_is_kept_as_the_float_it_was_taken_for(
+        self, hours: int
+    ) -> None:
+        bodies = [json.dumps({"hours": one}).encode() for one in (hours, 1)]
+        said = [orjson.dumps(answer(number)) for number in range(2)]
+        table = pa.table({"hours": pa.array([2**53 + 1, -(2**60) - 1])})
+        asked = tables.write_arrow(table, tables.ARROW)
+        answered = answer_of([answer(number) for number in range(2)], [], ARROW)
+        batch = batch_record(asked, answered, (ARROW, ARROW))
+        found = decode([release_record(), rows_record(bodies, said), batch])
+        assert found.faults == []
+        kept = [row["input_hours"] for row in rows_of(found)]
+        assert sorted(kept) == sorted([float(hours), 1, float(2**53 + 1), float(-(2**60) - 1)])
+
 
 def body_of(rows: list[dict[str, Any]], kind: str) -> bytes:
     """Write what is asked in a batch."""
