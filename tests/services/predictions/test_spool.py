@@ -197,6 +197,20 @@ def test_without_room_it_goes_on_when_it_may_and_counts(tmp_path: Path) -> None:
     assert len(records_in(tmp_path)) + dropped[0] == 2000
 
 
+@pytest.mark.parametrize("kind", [Kind.OUTCOMES, Kind.ERASURE])
+def test_what_is_only_kept_is_refused_where_predictions_go_on(tmp_path: Path, kind: Kind) -> None:
+    async def body() -> None:
+        options = {"segment_bytes": 1 << 18, "most_bytes": 1 << 20, "when_full": "go_on"}
+        with opened(tmp_path, **options) as spool:
+            while not spool.dropped:
+                keep(spool, b"x" * 1000)
+            with pytest.raises(SpoolFull):
+                spool.keep(kind, b"[]", b"{}" * 500, b"", latency_us=0)
+            assert spool.dropped == 1
+
+    run(body)
+
+
 def test_what_others_left_behind_counts_too(tmp_path: Path) -> None:
     other = Segment(tmp_path / "other-0.open", 1 << 20)
     other.append(Kind.ROWS, 1, 1, b"", b"", b"")
