@@ -127,10 +127,13 @@ class Mover:
         handle = os.open(self._spool / ".mover", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._log.begin(_next_term(handle))
+        except BaseException as error:
+            # Left open it would keep its lock, and this worker out of the spool for ever.
             os.close(handle)
-            return False
-        self._log.begin(_next_term(handle))
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
         self._lock = handle
         return True
 

@@ -162,6 +162,19 @@ class TestExactlyOnce:
         assert second.step().rows == 1
         second.close()
 
+    def test_a_spool_that_could_not_be_taken_is_taken_the_next_time(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        write_segment(tmp_path / "spool", release, [row(1)], name="a-0")
+        lock = tmp_path / "spool" / ".mover"
+        lock.write_text("who knows")
+        mover = Mover(tmp_path / "spool", log_of(tmp_path))
+        with pytest.raises(ValueError, match="invalid literal"):
+            mover.step()
+        os.truncate(lock, 0)
+        assert mover.step().rows == 1
+        mover.close()
+
     def test_a_disk_that_takes_no_more_in_the_middle_of_a_file_loses_nothing(
         self, tmp_path: Path, release: Release
     ) -> None:
