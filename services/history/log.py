@@ -254,20 +254,27 @@ class PredictionLog:
         older_s
             Younger files of others stay: another worker may be about to name them.
         """
-        swept = 0
-        known: dict[str, set[str]] = {}
+        left = self._unnamed()
+        if self._term:
+            # A manifest of an earlier term that names one may yet come: it must count no longer.
+            for model, day in {tuple(key.split("/")[:2]) for key in left if self._is_own(key)}:
+                self.commit(model, day[:7], self.manifest(model, day[:7]))
+            left &= self._unnamed()
+        due = [key for key in left if self._is_own(key) or self.store.age_s(key) > older_s]
+        for key in due:
+            self.store.delete(key)
+        return len(due)
+
+    def _is_own(self, key: str) -> bool:
+        return f"-{self.owner}.parquet" in key
+
+    def _unnamed(self) -> set[str]:
+        """Give the files of which no manifest knows."""
+        # Listed first: a file that is named meanwhile must not seem to be named by none.
+        keys = self.store.keys("*/*/*.parquet*")
+        known = {model: self._known(model) for model in {key.partition("/")[0] for key in keys}}
         # A draft has more after its name.
-        for key in self.store.keys("*/*/*.parquet*"):
-            model = key.partition("/")[0]
-            if model not in known:
-                known[model] = self._known(model)
-            if _name_of(key) in known[model]:
-                continue
-            is_own = f"-{self.owner}.parquet" in key
-            if is_own or self.store.age_s(key) > older_s:
-                self.store.delete(key)
-                swept += 1
-        return swept
+        return {key for key in keys if _name_of(key) not in known[key.partition("/")[0]]}
 
     def _known(self, model: str) -> set[str]:
         """Give the names of files that are in the log, or were replaced a moment ago."""

@@ -137,6 +137,11 @@ class Mover:
         self._lock = handle
         return True
 
+    def renew(self) -> None:
+        """Go on in the name of another term: a store may yet carry out what has failed."""
+        if self._lock is not None:
+            self._log.begin(_next_term(self._lock))
+
     def _waiting(self) -> list[Path]:
         """Give the segments that nobody writes any more, the oldest first."""
         for path in self._spool.glob(f"*{OPEN}"):
