@@ -245,6 +245,20 @@ class TestWhatCannotBeRead:
         assert [one.name for one in (tmp_path / "spool" / "quarantine").iterdir()] == ["a-2.seg"]
         assert len(rows_of(worker.log)) == 18 + 19
 
+    def test_an_outcome_of_a_time_to_come_in_quarantine_is_deleted_too(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        worker = Worker(tmp_path)
+        write_segment(tmp_path / "spool", release, [row(2)], name="a-0")
+        tell(tmp_path / "spool", [{"entity": "c1", "as_of": "2027-05-06T00:00:00Z"}], name="b-0")
+        worker.mover.step()
+        [(place, file)] = worker.log.files(OUTCOMES)
+        Path(place).write_bytes(Path(place).read_bytes()[:-40])
+        assert worker.log.read(OUTCOMES, file) is None
+        ask(tmp_path / "spool", "c1")
+        worker.work()
+        assert not list((tmp_path / "predictions" / "quarantine").iterdir())
+
     def test_an_erasure_that_we_did_not_write_stops_the_move_and_says_so(
         self, tmp_path: Path
     ) -> None:
