@@ -183,9 +183,11 @@ def _same(at_us: int, source: str, caller: str, record: Record, size: int) -> To
 
 
 def _take_outcomes(found: Decoded, model: str, told: Mapping[str, Any], body: bytes) -> None:
-    # Each at a microsecond of its own: of two with the same key the later one counts.
-    at_us = told["at"]
-    rows = [{**told, **row, "at": at_us + i} for i, row in enumerate(orjson.loads(body))]
+    # Each at a microsecond of its own: of two with the same key the later one counts. The last has
+    # the time of all, so that none is later than what is told, or erased, a moment after them.
+    outcomes = orjson.loads(body)
+    first_us = told["at"] - len(outcomes) + 1
+    rows = [{**told, **row, "at": first_us + i} for i, row in enumerate(outcomes)]
     for row in rows:
         for name in ("as_of", "happened_at"):
             row[name] = None if row[name] is None else datetime.fromisoformat(row[name])

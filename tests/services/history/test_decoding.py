@@ -274,3 +274,18 @@ class TestWhatCannotBeRead:
 
     def test_a_release_that_answered_nothing_has_no_table(self) -> None:
         assert "churn" not in dict(decode([release_record()]).tables())
+
+
+def test_an_outcome_that_was_corrected_a_moment_later_stands_before_its_correction() -> None:
+    nothing = dict.fromkeys(("outcome_of", "entity", "as_of", "value", "amount", "happened_at"))
+    many = [nothing | {"entity": f"c{i}", "value": float(i)} for i in range(10_000)]
+    meta = orjson.dumps(["churn", "0123456789ab"])
+    told = [
+        Record(Kind.OUTCOMES, at_ns, 0, meta, orjson.dumps(rows), b"")
+        for at_ns, rows in ((AT_NS, many), (AT_NS + 2_000_000, [many[-1] | {"value": -1.0}]))
+    ]
+    rows = dict(decode(told).tables())["churn.outcomes"].to_pylist()
+    assert [one["entity"] for one in sorted(rows, key=lambda one: one["at"])] == [
+        *(f"c{i}" for i in range(10_000)), "c9999",
+    ]  # fmt: skip
+    assert rows[9999]["at"].timestamp() * 10**9 == AT_NS
