@@ -63,6 +63,8 @@ class Housekeeper:
     def __init__(self, log: PredictionLog, *, keep_days: int | None) -> None:
         self._log = log
         self._keep_days = keep_days
+        # Files that stay as they are: a column changed its kind between each of them.
+        self._apart: set[frozenset[str]] = set()
 
     def step(self) -> Kept:
         """Look at every month of every model.
@@ -105,10 +107,17 @@ class Housekeeper:
         # Of outcomes no month is over: what happened may be told at any time.
         today = date.min if model.endswith(OUTCOMES_OF) else utc_day(clock.now())
         for group in groups([one for one in manifest.files if one not in expired], today=today):
+            names = frozenset(file.name for file in group)
+            if names in self._apart:
+                continue
             tables, broken = self._read(model, group)
             whole = [file for file in group if file not in broken]
+            parts = merged(tables)
+            if len(parts) == len(group):
+                self._apart.add(names)
+                continue
             new: list[LogFile] = []
-            for table in merged(tables):
+            for table in parts:
                 young = self._young(without_doubles(table))
                 if young.num_rows:
                     new.append(self._log.write_part(model, group[0].day, young))
