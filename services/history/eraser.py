@@ -34,6 +34,7 @@ from services.history.erasure import (
     Wanted,
     may_hold,
     microseconds,
+    proofs,
 )
 from services.history.housekeeping import LEFT_BEHIND_SECONDS
 from services.history.log import QUARANTINE, PredictionLog
@@ -95,7 +96,9 @@ class Eraser:
         for model in sorted({place.removesuffix(OUTCOMES_OF) for place in places}):
             outcomes = model + OUTCOMES_OF
             if outcomes in places:
-                self._rewrite(outcomes, self._ids(model))
+                ids = self._ids(model)
+                self._rewrite(outcomes, ids)
+                self._tell(ids)
             self._rewrite(model, {})
         for erasure in self._erasures.of_state("asked"):
             changes = {"state": "rewritten", "rewritten_at": clock.now()}
@@ -146,7 +149,21 @@ class Eraser:
                 rows = self._wanted([one]).rows(table)
                 if rows is not None:
                     found[one.id] |= set(table.filter(rows).column("prediction_id").to_pylist())
+        # Read after the files: what another has rewritten meanwhile it has told before.
+        for one in asked:
+            for proof in proofs(self._log, one.id):
+                found[one.id] |= set(map(bytes.fromhex, proof.predictions))
         return found
+
+    def _tell(self, ids: Ids) -> None:
+        """Tell other workers of the predictions, before nobody can find them any more."""
+        if len(self._log.owners()) < 2:  # noqa: PLR2004 - another one
+            return
+        for erasure in self._erasures.of_state("asked"):
+            told = {*erasure.predictions, *(one.hex() for one in ids[erasure.id])}
+            if len(told) > len(erasure.predictions):
+                changes = {"predictions": tuple(sorted(told))}
+                self._erasures.keep(erasure.model_copy(update=changes))
 
     def _rewrite(self, place: str, ids: Ids) -> None:
         for month in self._log.months(place):

@@ -72,6 +72,9 @@ class Erasure(_Frozen):
         default=(), description="Files that could not be read, or that a crash left behind."
     )
     places: dict[str, Proved] = Field(default_factory=dict)
+    predictions: tuple[str, ...] = Field(
+        default=(), description="Their ids, by which other workers find what happened after them."
+    )
 
     @property
     def key(self) -> str:
@@ -245,7 +248,9 @@ class Erasures:
         return bool(self._wanted) and may_hold(segment, self._wanted.latest_us)
 
     def _write(self, key: str, erasure: Erasure) -> None:
-        content = erasure.model_dump_json(indent=1).encode()
+        # An earlier version does not know the ids: it need not, where there are none.
+        left_out = None if erasure.predictions else {"predictions"}
+        content = erasure.model_dump_json(indent=1, exclude=left_out).encode()
         self._log.store.write(key, lambda file: file.write(content))
 
 

@@ -322,6 +322,28 @@ class TestWhenItIsDone:
             again = Worker(home, PredictionLog(tmp_path / "log", owner=name))
             assert again.eraser.step() == again.eraser.finish() == 0
 
+    def test_what_one_worker_wrote_of_predictions_of_another_is_erased_by_whichever_comes_last(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        homes = {name: tmp_path / name for name in ("one", "two")}
+        workers = {
+            name: Worker(home, PredictionLog(tmp_path / "log", owner=name))
+            for name, home in homes.items()
+        }
+        answers = write_segment(homes["one"] / "spool", release, [row(1), row(2)], name="a-0")
+        told = [{"outcome_of": UUID(one["prediction_id"]).hex, "value": 1.0} for one in answers]
+        (homes["two"] / "spool").mkdir(parents=True)
+        tell(homes["two"] / "spool", told, name="b-0")
+        workers["two"].work()
+        identity = ask(homes["one"] / "spool", "c1")
+        workers["one"].work()
+        for _ in range(2):
+            workers["two"].work()
+        log = workers["one"].log
+        assert [one.state for one in proofs(log, identity)] == ["done", "done"]
+        kept = [UUID(one["prediction_id"]).bytes for one in answers if one["entity"] == "c2"]
+        assert [one["outcome_of"] for one in rows_of(log, OUTCOMES)] == kept
+
     @pytest.mark.parametrize("identity", ["", "../x", "*", "0" * 32])
     def test_of_an_erasure_that_was_never_asked_there_is_no_proof(
         self, tmp_path: Path, identity: str
