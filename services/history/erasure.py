@@ -291,12 +291,21 @@ def may_hold(segment: Path, until_us: int) -> bool:
     Parameters
     ----------
     segment
-        Its path; records stand in the order of their time, so that the first tells.
+        Its path; records stand in the order in which they were made, each with its time.
     until_us
         The time, in microseconds since 1970.
     """
-    first = next((one for one in read_segment(segment) if isinstance(one, Record)), None)
-    return first is None or first.at_ns // 1000 <= until_us
+    later = False
+    for one in read_segment(segment):
+        if isinstance(one, Record):
+            # Not the first alone: a batch may be for a time that is past.
+            if one.at_ns // 1000 <= until_us:
+                return True
+            later = True
+        elif not later:
+            # What stood before the first that can be read may be of any earlier time.
+            return True
+    return not later
 
 
 def digest_of(entity: str) -> str:
