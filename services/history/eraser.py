@@ -14,7 +14,7 @@ entity is not in it. So are files in quarantine of a time that the erasure is ab
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
@@ -100,8 +100,10 @@ class Eraser:
                 self._rewrite(outcomes, ids)
                 self._tell(ids)
             self._rewrite(model, {})
+        # The clock may have been set back since: what is replaced is told to be gone by its time.
+        at = max((clock.now(), *(one.at for one in self._retired())))
         for erasure in self._erasures.of_state("asked"):
-            changes = {"state": "rewritten", "rewritten_at": clock.now()}
+            changes = {"state": "rewritten", "rewritten_at": at}
             self._erasures.keep(erasure.model_copy(update=changes))
         return len(asked)
 
@@ -225,10 +227,14 @@ class Eraser:
         """Say whether nothing is left that was replaced up to when its files were rewritten."""
         return not any(
             erasure.rewritten_at is None or one.at <= erasure.rewritten_at
-            for place in self._log.models()
-            for month in self._log.months(place)
-            for one in self._log.manifest(place, month).retired
+            for one in self._retired()
         )
+
+    def _retired(self) -> Iterator[Retired]:
+        """Give the files of this owner that were replaced and are not deleted yet."""
+        for place in self._log.models():
+            for month in self._log.months(place):
+                yield from self._log.manifest(place, month).retired
 
     def _without_unreadable(self, erasure: Erasure) -> Erasure:
         """Delete the files in quarantine that may hold the entity."""
