@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -189,6 +190,22 @@ class TestEveryValueIsKept:
         assert found.faults == []
         kept = [row["input_hours"] for row in rows_of(found)]
         assert sorted(kept) == sorted([float(hours), 1, float(2**53 + 1), float(-(2**60) - 1)])
+
+    @pytest.mark.parametrize("kind", [ARROW, PARQUET])
+    @pytest.mark.parametrize("refused", [0, 1])
+    def test_a_decimal_is_kept_as_the_float_it_was_taken_for(self, kind: str, refused: int) -> None:
+        hours = [Decimal("1.25"), None, Decimal("12345678901234.5"), Decimal(0)][: 3 + refused]
+        history = [[Decimal("0.5")], None, None, None][: 3 + refused]
+        table = pa.table({"hours": hours, "history": history})
+        assert pa.types.is_decimal(table.schema.field("hours").type)
+        problems = [{"code": "RowInvalid", "title": "No."}] * refused
+        answered = answer_of([answer(number) for number in range(3)], problems, kind)
+        asked = tables.write_arrow(table, kind.encode())
+        found = decode([release_record(), batch_record(asked, answered, (kind, kind))])
+        assert found.faults == []
+        kept = rows_of(found)
+        assert [row["input_hours"] for row in kept] == [1.25, None, 12345678901234.5]
+        assert [row["input_history"] for row in kept] == ["[0.5]", None, None]
 
 
 def body_of(rows: list[dict[str, Any]], kind: str) -> bytes:
