@@ -288,3 +288,19 @@ def test_a_disk_that_fails_refuses_the_answer(
 
     run(body)
     assert [record.body for record in records_in(tmp_path)] == [b"x", b"y"]
+
+
+def test_a_segment_that_could_not_be_finished_is_not_said_to_be_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    segment = Segment(tmp_path / "a-0.open", SMALL)
+    segment.append(Kind.ROWS, 1, 1, b"", b"x", b"")
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        segment.finish()
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="Input/output error"):
+        segment.sync()
