@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,8 @@ class Mover:
         self._masking = Masking() if masking is None else masking
         self._logger = get_logger(__name__)
         self._lock: int | None = None
+        # What segments told of releases: a bit that flips in one must not cost all its rows.
+        self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def step(self) -> Moved:
         """Move all that waits; nothing while another worker does.
@@ -155,7 +157,8 @@ class Mover:
         damaged: set[Path] = set()
         asked: list[dict[str, Any]] = []
         for path in paths:
-            found = decode(read_segment(path))
+            found = decode(read_segment(path), self._known)
+            self._known |= {key: one.description for key, one in found.releases.items()}
             asked += found.erasures
             if found.faults:
                 damaged.add(path)
