@@ -20,7 +20,7 @@ from services.history.decoding import OUTCOMES_OF
 from services.history.log import PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.mover import merged
-from services.history.partition import in_order, utc_day
+from services.history.partition import OUTCOME_OF, in_order, utc_day
 
 # Files are put together up to this, which is some 100 MiB in memory.
 FULL_ROWS = 250_000
@@ -214,7 +214,13 @@ def groups(files: Sequence[LogFile], *, today: date) -> list[list[LogFile]]:
 
 
 def without_doubles(table: pa.Table) -> pa.Table:
-    """Keep one row of each prediction id: a segment that came back from a backup is moved again."""
+    """Keep one row of each prediction id: a segment that came back from a backup is moved again.
+
+    Of outcomes, which have no id, rows that are the same in everything are one: each of a request
+    has a microsecond of its own.
+    """
+    if OUTCOME_OF in table.column_names:
+        return table.group_by(table.column_names).aggregate([]).select(table.column_names)
     if "prediction_id" not in table.column_names or table.num_rows < 2:  # noqa: PLR2004 - a pair
         return table
     table = in_order(table).combine_chunks()
