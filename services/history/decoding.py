@@ -66,6 +66,8 @@ class Decoded:
         Entities that are to be erased: each with ``id``, ``entity``, ``caller`` and ``at_us``.
     faults
         What could not be read, in words.
+    known
+        What other segments told of releases, for one whose own telling is damaged.
     """
 
     releases: dict[tuple[str, str], Predicted] = field(default_factory=dict)
@@ -73,6 +75,14 @@ class Decoded:
     outcomes: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     erasures: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    known: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+
+    def release(self, model: str, version: str) -> Predicted:
+        """Give what a release predicted so far."""
+        key = model, version
+        if key not in self.releases:
+            self.releases[key] = Predicted(self.known[key])
+        return self.releases[key]
 
     def tables(self) -> list[tuple[str, pa.Table]]:
         """Give place in the log and table of what was predicted, refused, and what happened."""
@@ -86,15 +96,20 @@ class Decoded:
         ]
 
 
-def decode(records: Iterable[Record | Damage]) -> Decoded:
+def decode(
+    records: Iterable[Record | Damage],
+    known: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+) -> Decoded:
     """Read records.
 
     Parameters
     ----------
     records
         As ``read_segment`` gives them.
+    known
+        What other segments told of releases.
     """
-    found = Decoded()
+    found = Decoded(known=known or {})
     for record in records:
         if isinstance(record, Damage):
             found.faults.append(f"{record.size} bytes at {record.at} are no record")
@@ -122,7 +137,7 @@ def _take(found: Decoded, record: Record) -> None:
         _take_outcomes(found, meta[0], {"at": at_us, "caller": meta[1]}, record.body)
         return
     if record.kind is Kind.ROWS:
-        _take_rows(found.releases[meta[0], meta[1]], record, at_us)
+        _take_rows(found.release(meta[0], meta[1]), record, at_us)
         return
     model, version, caller, *rest = meta
     if record.kind is Kind.REFUSED:
@@ -161,7 +176,7 @@ def _take_batch(
 ) -> None:
     """Take the rows of a batch that were answered, and count those that were refused."""
     model, version, caller = who
-    release, at_us = found.releases[model, version], record.at_ns // 1000
+    release, at_us = found.release(model, version), record.at_ns // 1000
     asked, answers = _asked(record.body, kinds[0]), _answered(record.answer, kinds[1])
     if isinstance(answers, pa.Table):
         if isinstance(asked, pa.Table) and answers.column("problem").null_count == len(answers):
@@ -183,9 +198,11 @@ def _same(at_us: int, source: str, caller: str, record: Record, size: int) -> To
 
 
 def _take_outcomes(found: Decoded, model: str, told: Mapping[str, Any], body: bytes) -> None:
-    # Each at a microsecond of its own: of two with the same key the later one counts.
-    at_us = told["at"]
-    rows = [{**told, **row, "at": at_us + i} for i, row in enumerate(orjson.loads(body))]
+    # Each at a microsecond of its own: of two with the same key the later one counts. The last has
+    # the time of all, so that none is later than what is told, or erased, a moment after them.
+    outcomes = orjson.loads(body)
+    first_us = told["at"] - len(outcomes) + 1
+    rows = [{**told, **row, "at": first_us + i} for i, row in enumerate(outcomes)]
     for row in rows:
         for name in ("as_of", "happened_at"):
             row[name] = None if row[name] is None else datetime.fromisoformat(row[name])

@@ -14,7 +14,7 @@ entity is not in it. So are files in quarantine of a time that the erasure is ab
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
@@ -34,6 +34,7 @@ from services.history.erasure import (
     Wanted,
     may_hold,
     microseconds,
+    proofs,
 )
 from services.history.housekeeping import LEFT_BEHIND_SECONDS
 from services.history.log import QUARANTINE, PredictionLog
@@ -95,10 +96,14 @@ class Eraser:
         for model in sorted({place.removesuffix(OUTCOMES_OF) for place in places}):
             outcomes = model + OUTCOMES_OF
             if outcomes in places:
-                self._rewrite(outcomes, self._ids(model))
+                ids = self._ids(model)
+                self._rewrite(outcomes, ids)
+                self._tell(ids)
             self._rewrite(model, {})
+        # The clock may have been set back since: what is replaced is told to be gone by its time.
+        at = max((clock.now(), *(one.at for one in self._retired())))
         for erasure in self._erasures.of_state("asked"):
-            changes = {"state": "rewritten", "rewritten_at": clock.now()}
+            changes = {"state": "rewritten", "rewritten_at": at}
             self._erasures.keep(erasure.model_copy(update=changes))
         return len(asked)
 
@@ -146,7 +151,21 @@ class Eraser:
                 rows = self._wanted([one]).rows(table)
                 if rows is not None:
                     found[one.id] |= set(table.filter(rows).column("prediction_id").to_pylist())
+        # Read after the files: what another has rewritten meanwhile it has told before.
+        for one in asked:
+            for proof in proofs(self._log, one.id):
+                found[one.id] |= set(map(bytes.fromhex, proof.predictions))
         return found
+
+    def _tell(self, ids: Ids) -> None:
+        """Tell other workers of the predictions, before nobody can find them any more."""
+        if len(self._log.owners()) < 2:  # noqa: PLR2004 - another one
+            return
+        for erasure in self._erasures.of_state("asked"):
+            told = {*erasure.predictions, *(one.hex() for one in ids[erasure.id])}
+            if len(told) > len(erasure.predictions):
+                changes = {"predictions": tuple(sorted(told))}
+                self._erasures.keep(erasure.model_copy(update=changes))
 
     def _rewrite(self, place: str, ids: Ids) -> None:
         for month in self._log.months(place):
@@ -208,10 +227,14 @@ class Eraser:
         """Say whether nothing is left that was replaced up to when its files were rewritten."""
         return not any(
             erasure.rewritten_at is None or one.at <= erasure.rewritten_at
-            for place in self._log.models()
-            for month in self._log.months(place)
-            for one in self._log.manifest(place, month).retired
+            for one in self._retired()
         )
+
+    def _retired(self) -> Iterator[Retired]:
+        """Give the files of this owner that were replaced and are not deleted yet."""
+        for place in self._log.models():
+            for month in self._log.months(place):
+                yield from self._log.manifest(place, month).retired
 
     def _without_unreadable(self, erasure: Erasure) -> Erasure:
         """Delete the files in quarantine that may hold the entity."""

@@ -72,6 +72,9 @@ class Erasure(_Frozen):
         default=(), description="Files that could not be read, or that a crash left behind."
     )
     places: dict[str, Proved] = Field(default_factory=dict)
+    predictions: tuple[str, ...] = Field(
+        default=(), description="Their ids, by which other workers find what happened after them."
+    )
 
     @property
     def key(self) -> str:
@@ -245,7 +248,9 @@ class Erasures:
         return bool(self._wanted) and may_hold(segment, self._wanted.latest_us)
 
     def _write(self, key: str, erasure: Erasure) -> None:
-        content = erasure.model_dump_json(indent=1).encode()
+        # An earlier version does not know the ids: it need not, where there are none.
+        left_out = None if erasure.predictions else {"predictions"}
+        content = erasure.model_dump_json(indent=1, exclude=left_out).encode()
         self._log.store.write(key, lambda file: file.write(content))
 
 
@@ -286,12 +291,21 @@ def may_hold(segment: Path, until_us: int) -> bool:
     Parameters
     ----------
     segment
-        Its path; records stand in the order of their time, so that the first tells.
+        Its path; records stand in the order in which they were made, each with its time.
     until_us
         The time, in microseconds since 1970.
     """
-    first = next((one for one in read_segment(segment) if isinstance(one, Record)), None)
-    return first is None or first.at_ns // 1000 <= until_us
+    later = False
+    for one in read_segment(segment):
+        if isinstance(one, Record):
+            # Not the first alone: a batch may be for a time that is past.
+            if one.at_ns // 1000 <= until_us:
+                return True
+            later = True
+        elif not later:
+            # What stood before the first that can be read may be of any earlier time.
+            return True
+    return not later
 
 
 def digest_of(entity: str) -> str:

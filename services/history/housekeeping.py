@@ -20,7 +20,7 @@ from services.history.decoding import OUTCOMES_OF
 from services.history.log import PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.mover import merged
-from services.history.partition import in_order, utc_day
+from services.history.partition import OUTCOME_OF, in_order, utc_day
 
 # Files are put together up to this, which is some 100 MiB in memory.
 FULL_ROWS = 250_000
@@ -63,6 +63,8 @@ class Housekeeper:
     def __init__(self, log: PredictionLog, *, keep_days: int | None) -> None:
         self._log = log
         self._keep_days = keep_days
+        # Files that stay as they are: a column changed its kind between each of them.
+        self._apart: set[frozenset[str]] = set()
 
     def step(self) -> Kept:
         """Look at every month of every model.
@@ -105,10 +107,17 @@ class Housekeeper:
         # Of outcomes no month is over: what happened may be told at any time.
         today = date.min if model.endswith(OUTCOMES_OF) else utc_day(clock.now())
         for group in groups([one for one in manifest.files if one not in expired], today=today):
+            names = frozenset(file.name for file in group)
+            if names in self._apart:
+                continue
             tables, broken = self._read(model, group)
             whole = [file for file in group if file not in broken]
+            parts = merged(tables)
+            if len(parts) == len(group):
+                self._apart.add(names)
+                continue
             new: list[LogFile] = []
-            for table in merged(tables):
+            for table in parts:
                 young = self._young(without_doubles(table))
                 if young.num_rows:
                     new.append(self._log.write_part(model, group[0].day, young))
@@ -205,7 +214,13 @@ def groups(files: Sequence[LogFile], *, today: date) -> list[list[LogFile]]:
 
 
 def without_doubles(table: pa.Table) -> pa.Table:
-    """Keep one row of each prediction id: a segment that came back from a backup is moved again."""
+    """Keep one row of each prediction id: a segment that came back from a backup is moved again.
+
+    Of outcomes, which have no id, rows that are the same in everything are one: each of a request
+    has a microsecond of its own.
+    """
+    if OUTCOME_OF in table.column_names:
+        return table.group_by(table.column_names).aggregate([]).select(table.column_names)
     if "prediction_id" not in table.column_names or table.num_rows < 2:  # noqa: PLR2004 - a pair
         return table
     table = in_order(table).combine_chunks()

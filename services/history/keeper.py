@@ -54,6 +54,7 @@ class HistoryKeeper:
         self._tidy_seconds = tidy_seconds
         self._tidied_s: float | None = None
         self._fault: str | None = None
+        self._is_in_doubt = False
         self._log = get_logger(__name__)
 
     def run(self, stop: threading.Event) -> None:
@@ -79,15 +80,37 @@ class HistoryKeeper:
         # Another worker of this spool writes the same manifests.
         if not self._mover.is_alone():
             return
-        self._mover.step()
-        self._eraser.step()
-        now_s = time.monotonic()
-        if self._tidied_s is None or now_s - self._tidied_s >= self._tidy_seconds:
-            if self._tidied_s is None:
-                self._housekeeper.sweep()
-            self._housekeeper.step()
+        if self._is_in_doubt:
+            self._begin_anew()
+        # Until all of it has ended well.
+        self._is_in_doubt = True
+        try:
+            self._mover.step()
+            self._eraser.step()
+        except Exception:
+            # A full disk may have room again once what is too old is gone.
+            self._begin_anew()
+            self._tidy()
+            raise
+        if self._tidy():
             self._eraser.finish()
-            self._tidied_s = now_s
+        self._is_in_doubt = False
+
+    def _begin_anew(self) -> None:
+        """Go on after a fault, which may have left files that no manifest names."""
+        self._mover.renew()
+        self._tidied_s = None
+
+    def _tidy(self) -> bool:
+        """Look after the log when it is time; say whether it was."""
+        now_s = time.monotonic()
+        if self._tidied_s is not None and now_s - self._tidied_s < self._tidy_seconds:
+            return False
+        if self._tidied_s is None:
+            self._housekeeper.sweep()
+        self._housekeeper.step()
+        self._tidied_s = now_s
+        return True
 
     def _try_step(self) -> bool:
         try:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.logs import get_logger
+from services.history.decoding import OUTCOMES_OF
 from services.history.manifest import (
     SUFFIX,
     LogFile,
@@ -29,6 +30,7 @@ from services.history.manifest import (
     write_manifest,
 )
 from services.history.partition import ID, OUTCOME_OF, about, in_order, parted, span_of
+from services.history.predicted import TEXT, TIME
 from services.history.store import Place, Store, open_store
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ QUARANTINE = "quarantine"
 
 # Small enough that one row is found at once, large enough that columns are packed well.
 ROWS_A_GROUP = 16_384
+_ENTITY = "entity"
+_TYPES = {"at": TIME, _ENTITY: TEXT, ID: pa.binary(16), OUTCOME_OF: pa.binary(16)}
 # Stands before the term in a manifest's name.
 _TERM = "~"
 
@@ -192,8 +196,10 @@ class PredictionLog:
             source = self.store.source(key)
             try:
                 with pq.ParquetFile(source, page_checksum_verification=True) as opened:
-                    return opened.read(columns=None if columns is None else list(columns))
-            except (OSError, pa.ArrowException) as error:
+                    if _has_its_columns(opened.schema_arrow, model, file):
+                        return opened.read(columns=None if columns is None else list(columns))
+                reason = "its columns are others"
+            except (OSError, ValueError, pa.ArrowException) as error:
                 # Arrow tells of damage by errors without a number; with one the disk is to blame.
                 if getattr(error, "errno", None) not in {None, ENOENT}:
                     raise
@@ -254,20 +260,27 @@ class PredictionLog:
         older_s
             Younger files of others stay: another worker may be about to name them.
         """
-        swept = 0
-        known: dict[str, set[str]] = {}
+        left = self._unnamed()
+        if self._term:
+            # A manifest of an earlier term that names one may yet come: it must count no longer.
+            for model, day in {tuple(key.split("/")[:2]) for key in left if self._is_own(key)}:
+                self.commit(model, day[:7], self.manifest(model, day[:7]))
+            left &= self._unnamed()
+        due = [key for key in left if self._is_own(key) or self.store.age_s(key) > older_s]
+        for key in due:
+            self.store.delete(key)
+        return len(due)
+
+    def _is_own(self, key: str) -> bool:
+        return f"-{self.owner}.parquet" in key
+
+    def _unnamed(self) -> set[str]:
+        """Give the files of which no manifest knows."""
+        # Listed first: a file that is named meanwhile must not seem to be named by none.
+        keys = self.store.keys("*/*/*.parquet*")
+        known = {model: self._known(model) for model in {key.partition("/")[0] for key in keys}}
         # A draft has more after its name.
-        for key in self.store.keys("*/*/*.parquet*"):
-            model = key.partition("/")[0]
-            if model not in known:
-                known[model] = self._known(model)
-            if _name_of(key) in known[model]:
-                continue
-            is_own = f"-{self.owner}.parquet" in key
-            if is_own or self.store.age_s(key) > older_s:
-                self.store.delete(key)
-                swept += 1
-        return swept
+        return {key for key in keys if _name_of(key) not in known[key.partition("/")[0]]}
 
     def _known(self, model: str) -> set[str]:
         """Give the names of files that are in the log, or were replaced a moment ago."""
@@ -289,6 +302,17 @@ def _owner(key: str) -> str:
 def _month(key: str) -> str:
     """Give the month of a manifest."""
     return _name_of(key).partition(".")[0]
+
+
+def _has_its_columns(schema: pa.Schema, model: str, file: LogFile) -> bool:
+    """Say whether a file has what its rows are found by: no checksum is over their names."""
+    needed = ["at"]
+    if file.first_id is not None:
+        needed += [ID, _ENTITY]
+    elif model.endswith(OUTCOMES_OF):
+        needed += [OUTCOME_OF, _ENTITY]
+    types = dict(zip(schema.names, schema.types, strict=True))
+    return all(types.get(name) == _TYPES[name] for name in needed)
 
 
 def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,8 @@ class Mover:
         self._masking = Masking() if masking is None else masking
         self._logger = get_logger(__name__)
         self._lock: int | None = None
+        # What segments told of releases: a bit that flips in one must not cost all its rows.
+        self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def step(self) -> Moved:
         """Move all that waits; nothing while another worker does.
@@ -127,12 +129,20 @@ class Mover:
         handle = os.open(self._spool / ".mover", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._log.begin(_next_term(handle))
+        except BaseException as error:
+            # Left open it would keep its lock, and this worker out of the spool for ever.
             os.close(handle)
-            return False
-        self._log.begin(_next_term(handle))
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
         self._lock = handle
         return True
+
+    def renew(self) -> None:
+        """Go on in the name of another term: a store may yet carry out what has failed."""
+        if self._lock is not None:
+            self._log.begin(_next_term(self._lock))
 
     def _waiting(self) -> list[Path]:
         """Give the segments that nobody writes any more, the oldest first."""
@@ -147,7 +157,8 @@ class Mover:
         damaged: set[Path] = set()
         asked: list[dict[str, Any]] = []
         for path in paths:
-            found = decode(read_segment(path))
+            found = decode(read_segment(path), self._known)
+            self._known |= {key: one.description for key, one in found.releases.items()}
             asked += found.erasures
             if found.faults:
                 damaged.add(path)

@@ -19,6 +19,8 @@ OUTCOME_OF = "outcome_of"
 # What no time is known of, or one that nobody means: an outcome of all predictions of an entity.
 ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1_000_000)
+# Clocks differ by less; so far ahead the day of a file may be of when its rows were told.
+_AHEAD_US = 3600 * 1_000_000
 _ID_BYTES, _TIME_BYTES = 16, 6
 
 
@@ -65,11 +67,14 @@ def about(outcomes: pa.Table) -> pa.Array:
     -------
     pyarrow.Array of timestamp
         When the prediction was made whose id it names (RFC 9562), or the time it names;
-        ``ANY_TIME`` where it names none, or one before 2000.
+        ``ANY_TIME`` where it names none, or one before 2000 or after it was told.
     """
     ids = outcomes.column(OUTCOME_OF).combine_chunks()
     as_of = outcomes.column("as_of").combine_chunks()
     named = as_of.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    told = outcomes.column("at").combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    # Else one request makes a thousand months, and an erasure takes a file for one to come.
+    named = np.where(named > told + _AHEAD_US, 0, named)
     by_id = ids.is_valid().to_numpy(zero_copy_only=False)
     found = np.where(by_id, _made_us(ids), named)
     found = np.where(found < _EARLIEST_US, 0, found)

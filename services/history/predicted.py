@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +53,8 @@ _ALIKE = {
     "boolean": (pa.types.is_boolean,),
     "text": (pa.types.is_string, pa.types.is_large_string),
 }
+# Numbers that a contract takes for floats.
+_NO_FLOATS = frozenset({int, Decimal})
 _TOGETHER = 1024
 _ID_BYTES = 16
 _KNOWN_TIMES = 4096
@@ -233,7 +236,11 @@ class Predicted:
 def _by_column(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> list[pa.Array]:
     """Turn rows into a column for each name; what a row does not have is null there."""
     plain = {name: _KINDS[kind] for name, kind in kinds.items() if kind != "json"}
-    together = pa.array(rows, pa.struct(plain.items()))
+    kind = pa.struct(plain.items())
+    try:
+        together = pa.array(rows, kind)
+    except pa.ArrowInvalid:
+        together = pa.array([_rounded(row, kinds) for row in rows], kind)
     return [
         together.field(name)
         if name in plain
@@ -242,14 +249,29 @@ def _by_column(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> l
     ]
 
 
+def _rounded(row: Mapping[str, Any], kinds: Mapping[str, str]) -> Mapping[str, Any]:
+    return {
+        name: _as_taken(value) if kinds.get(name) == "number" else value
+        for name, value in row.items()
+    }
+
+
+def _as_taken(value: object) -> object:
+    """Write a number as the float it was taken for: Arrow takes no decimal, nor all integers."""
+    return float(value) if type(value) in _NO_FLOATS else value  # type: ignore[arg-type]
+
+
 def _sent(table: pa.Table, name: str, kind: str) -> pa.Array | pa.ChunkedArray:
     """Give a column that was sent as the log has it."""
     column = _or_nulls(table, name)
     if any(is_alike(column.type) for is_alike in _ALIKE.get(kind, ())):
-        return column.cast(_KINDS[kind])
+        # A number was taken for a float, which rounds whole ones beyond 2**53.
+        return column.cast(_KINDS[kind], safe=kind != "number")
     values = plain_values(column)
     if kind == "json":
         values = [_text(value) for value in values]
+    elif kind == "number":
+        values = [_as_taken(value) for value in values]
     return pa.array(values, _KINDS[kind])
 
 
@@ -295,5 +317,5 @@ def _moment(as_of: str | None) -> tuple[str | None, int | None]:
 
 
 def _text(value: object) -> str | None:
-    """Write what has parts as JSON."""
-    return None if value is None else orjson.dumps(value).decode()
+    """Write what has parts as JSON; a decimal in it as a float."""
+    return None if value is None else orjson.dumps(value, default=_as_taken).decode()

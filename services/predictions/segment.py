@@ -123,6 +123,7 @@ class Segment:
         # Held while the file is closed or brought to the disk, which two threads may want.
         self._lock = threading.Lock()
         self._is_finished = False
+        self._fault: OSError | None = None
         self._map[: self.used] = MAGIC
 
     @property
@@ -164,7 +165,9 @@ class Segment:
             The disk failed.
         """
         with self._lock:
-            # One that was finished is on the disk.
+            # One that was finished is on the disk, unless just that failed.
+            if self._fault is not None:
+                raise self._fault
             if not self._is_finished:
                 os.fdatasync(self._handle)
 
@@ -185,6 +188,9 @@ class Segment:
                 os.ftruncate(self._handle, self.used)
                 os.fsync(self._handle)
                 self.path.rename(self.path.with_suffix(DONE))
+            except OSError as error:
+                self._fault = error
+                raise
             finally:
                 self._is_finished = True
                 os.close(self._handle)

@@ -5,7 +5,8 @@ once its record is in the memory of the file, which outlives the process; with `
 on the disk, where all that came meanwhile shares one wait.
 
 Failure policy: when there is no room for another record, an answer is refused (``SpoolFull``), or
-given without being kept and counted, as ``spool.when_full`` says. It is tried again all the time.
+given without being kept and counted, as ``spool.when_full`` says; an outcome or an erasure is
+always refused. It is tried again all the time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from core.platform_config import Spooling
 
 Describe = Callable[[], bytes]
+# Answered by nothing but that they are kept, which must then be so.
+_ONLY_KEPT = frozenset({Kind.OUTCOMES, Kind.ERASURE})
 
 
 class Spool:
@@ -113,7 +116,7 @@ class Spool:
         Raises
         ------
         SpoolFull
-            There is no room, and nothing may be answered that is not kept.
+            There is no room, and it may not be answered without being kept.
         """
         at_ns = time.time_ns() if at_ns is None else at_ns
         segment = self._segment
@@ -123,7 +126,7 @@ class Spool:
         ):
             segment = self._next_segment(sum(map(len, parts)) + len(describe()))
             if segment is None:
-                self._go_without()
+                self._go_without(kind)
                 return None
             self._describe(segment, at_ns, release, describe)
             segment.append(kind, at_ns, latency_us, *parts)
@@ -158,9 +161,9 @@ class Spool:
         if self._segment is not None and not self._segment.is_empty:
             self._next_segment(0)
 
-    def _go_without(self) -> None:
+    def _go_without(self, kind: Kind) -> None:
         """Go on without a record, when that may be."""
-        if self._config.when_full == "refuse":
+        if self._config.when_full == "refuse" or kind in _ONLY_KEPT:
             raise SpoolFull
         self.dropped += 1
 

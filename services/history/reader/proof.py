@@ -31,5 +31,5 @@ def read_erasure(log: PredictionLog, erasure_id: str) -> ErasurePage:
     return ErasurePage(
         erasure_id=erasure_id,
         state="done" if done.issuperset(log.owners()) else "running",
-        proofs=[proof.model_dump(mode="json") for proof in found],
+        proofs=[proof.model_dump(mode="json", exclude={"predictions"}) for proof in found],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -175,6 +176,37 @@ class TestEveryValueIsKept:
         codes = dict(found.tables())[REFUSED].column("code").to_pylist()
         assert codes == (["RowInvalid"] if refused else [])
 
+    @pytest.mark.parametrize("hours", [2**53 + 1, -(2**60) - 1, 2**63 + 1, 10**25])
+    def test_a_whole_number_beyond_a_float_is_kept_as_the_float_it_was_taken_for(
+        self, hours: int
+    ) -> None:
+        bodies = [json.dumps({"hours": one}).encode() for one in (hours, 1)]
+        said = [orjson.dumps(answer(number)) for number in range(2)]
+        table = pa.table({"hours": pa.array([2**53 + 1, -(2**60) - 1])})
+        asked = tables.write_arrow(table, tables.ARROW)
+        answered = answer_of([answer(number) for number in range(2)], [], ARROW)
+        batch = batch_record(asked, answered, (ARROW, ARROW))
+        found = decode([release_record(), rows_record(bodies, said), batch])
+        assert found.faults == []
+        kept = [row["input_hours"] for row in rows_of(found)]
+        assert sorted(kept) == sorted([float(hours), 1, float(2**53 + 1), float(-(2**60) - 1)])
+
+    @pytest.mark.parametrize("kind", [ARROW, PARQUET])
+    @pytest.mark.parametrize("refused", [0, 1])
+    def test_a_decimal_is_kept_as_the_float_it_was_taken_for(self, kind: str, refused: int) -> None:
+        hours = [Decimal("1.25"), None, Decimal("12345678901234.5"), Decimal(0)][: 3 + refused]
+        history = [[Decimal("0.5")], None, None, None][: 3 + refused]
+        table = pa.table({"hours": hours, "history": history})
+        assert pa.types.is_decimal(table.schema.field("hours").type)
+        problems = [{"code": "RowInvalid", "title": "No."}] * refused
+        answered = answer_of([answer(number) for number in range(3)], problems, kind)
+        asked = tables.write_arrow(table, kind.encode())
+        found = decode([release_record(), batch_record(asked, answered, (kind, kind))])
+        assert found.faults == []
+        kept = rows_of(found)
+        assert [row["input_hours"] for row in kept] == [1.25, None, 12345678901234.5]
+        assert [row["input_history"] for row in kept] == ["[0.5]", None, None]
+
 
 def body_of(rows: list[dict[str, Any]], kind: str) -> bytes:
     """Write what is asked in a batch."""
@@ -259,3 +291,18 @@ class TestWhatCannotBeRead:
 
     def test_a_release_that_answered_nothing_has_no_table(self) -> None:
         assert "churn" not in dict(decode([release_record()]).tables())
+
+
+def test_an_outcome_that_was_corrected_a_moment_later_stands_before_its_correction() -> None:
+    nothing = dict.fromkeys(("outcome_of", "entity", "as_of", "value", "amount", "happened_at"))
+    many = [nothing | {"entity": f"c{i}", "value": float(i)} for i in range(10_000)]
+    meta = orjson.dumps(["churn", "0123456789ab"])
+    told = [
+        Record(Kind.OUTCOMES, at_ns, 0, meta, orjson.dumps(rows), b"")
+        for at_ns, rows in ((AT_NS, many), (AT_NS + 2_000_000, [many[-1] | {"value": -1.0}]))
+    ]
+    rows = dict(decode(told).tables())["churn.outcomes"].to_pylist()
+    assert [one["entity"] for one in sorted(rows, key=lambda one: one["at"])] == [
+        *(f"c{i}" for i in range(10_000)), "c9999",
+    ]  # fmt: skip
+    assert rows[9999]["at"].timestamp() * 10**9 == AT_NS

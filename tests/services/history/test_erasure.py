@@ -245,6 +245,20 @@ class TestWhatCannotBeRead:
         assert [one.name for one in (tmp_path / "spool" / "quarantine").iterdir()] == ["a-2.seg"]
         assert len(rows_of(worker.log)) == 18 + 19
 
+    def test_an_outcome_of_a_time_to_come_in_quarantine_is_deleted_too(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        worker = Worker(tmp_path)
+        write_segment(tmp_path / "spool", release, [row(2)], name="a-0")
+        tell(tmp_path / "spool", [{"entity": "c1", "as_of": "2027-05-06T00:00:00Z"}], name="b-0")
+        worker.mover.step()
+        [(place, file)] = worker.log.files(OUTCOMES)
+        Path(place).write_bytes(Path(place).read_bytes()[:-40])
+        assert worker.log.read(OUTCOMES, file) is None
+        ask(tmp_path / "spool", "c1")
+        worker.work()
+        assert not list((tmp_path / "predictions" / "quarantine").iterdir())
+
     def test_an_erasure_that_we_did_not_write_stops_the_move_and_says_so(
         self, tmp_path: Path
     ) -> None:
@@ -307,6 +321,28 @@ class TestWhenItIsDone:
         for name, home in homes.items():
             again = Worker(home, PredictionLog(tmp_path / "log", owner=name))
             assert again.eraser.step() == again.eraser.finish() == 0
+
+    def test_what_one_worker_wrote_of_predictions_of_another_is_erased_by_whichever_comes_last(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        homes = {name: tmp_path / name for name in ("one", "two")}
+        workers = {
+            name: Worker(home, PredictionLog(tmp_path / "log", owner=name))
+            for name, home in homes.items()
+        }
+        answers = write_segment(homes["one"] / "spool", release, [row(1), row(2)], name="a-0")
+        told = [{"outcome_of": UUID(one["prediction_id"]).hex, "value": 1.0} for one in answers]
+        (homes["two"] / "spool").mkdir(parents=True)
+        tell(homes["two"] / "spool", told, name="b-0")
+        workers["two"].work()
+        identity = ask(homes["one"] / "spool", "c1")
+        workers["one"].work()
+        for _ in range(2):
+            workers["two"].work()
+        log = workers["one"].log
+        assert [one.state for one in proofs(log, identity)] == ["done", "done"]
+        kept = [UUID(one["prediction_id"]).bytes for one in answers if one["entity"] == "c2"]
+        assert [one["outcome_of"] for one in rows_of(log, OUTCOMES)] == kept
 
     @pytest.mark.parametrize("identity", ["", "../x", "*", "0" * 32])
     def test_of_an_erasure_that_was_never_asked_there_is_no_proof(

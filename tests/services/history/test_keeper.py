@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,9 +20,32 @@ from services.history.log import PredictionLog
 from services.history.manifest import ManifestCorrupt, read_manifest
 from services.history.mover import owner_of
 from services.history.store import FolderStore
-from tests.services.history.conftest import ids_of, log_of, row, rows_of, write_segment
+from tests.services.history.conftest import (
+    DAY_NS,
+    NOON_NS,
+    ids_of,
+    log_of,
+    row,
+    rows_of,
+    write_segment,
+)
 from tests.services.history.wishes import ask, erasure_of
 
+ROOT = Path(__file__).resolve().parents[3]
+# The disk takes small files alone, while the keeper tries again and again.
+FULL_DISK = """
+import resource, signal, sys, threading
+from pathlib import Path
+from core.platform_config import History
+from core.settings import Settings
+from services.history.keeper import build_history
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+config = History(move_seconds=0.02, tidy_seconds=3600, keep_days=30)
+stop = threading.Event()
+threading.Timer(1, stop.set).start()
+build_history(Settings(home=Path(sys.argv[1])), config).run(stop)
+"""
 CONFIG = History(move_seconds=0.02, tidy_seconds=0.05)
 
 
@@ -76,6 +101,26 @@ def test_a_fault_is_tried_again_and_nothing_is_lost(tmp_path: Path, release: Rel
 
     run_until(tmp_path, is_done)
     assert ids_of(log_of(tmp_path)) == [answers[0]["prediction_id"]]
+
+
+def test_a_disk_that_is_full_is_not_filled_further_and_what_is_too_old_goes_all_the_same(
+    tmp_path: Path, release: Release
+) -> None:
+    write_segment(tmp_path / "spool", release, [row(1)], name="a-0", at_ns=NOON_NS - 5 * DAY_NS)
+    run_until(tmp_path, lambda: logs_of(tmp_path) == 1)
+    assert len(log_of_owner(tmp_path).files("churn")) == 1
+    # The file of the first day can be written, that of the second day cannot.
+    for name, rows, at_ns in (("b-0", 1, NOON_NS - DAY_NS), ("b-1", 3000, NOON_NS)):
+        asked = [row(i) for i in range(rows)]
+        spool = tmp_path / "spool"
+        write_segment(spool, release, asked, name=name, at_ns=at_ns, together=50)
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert log_of_owner(tmp_path).files("churn") == []
+    assert len(list((tmp_path / "spool").glob("*.seg"))) == 2
+    # What was expired is there for a minute more, and that of the last try until the next one.
+    assert len(list((tmp_path / "predictions" / "churn").glob("*/*"))) <= 2
+    run_until(tmp_path, lambda: len(ids_of(log_of_owner(tmp_path))) == 3001)
 
 
 def test_a_manifest_that_is_none_stops_the_move_and_says_so(

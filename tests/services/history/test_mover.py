@@ -39,6 +39,7 @@ from tests.services.history.conftest import (
     write_segment,
 )
 from tests.services.history.killing import counted, killed_at
+from tests.services.history.reader.tables import START, TINY, keep, predicted
 
 ROOT = Path(__file__).resolve().parents[3]
 # Files may not grow beyond a size: a write fails in the middle, as it does on a full disk.
@@ -161,6 +162,19 @@ class TestExactlyOnce:
         first.close()
         assert second.step().rows == 1
         second.close()
+
+    def test_a_spool_that_could_not_be_taken_is_taken_the_next_time(
+        self, tmp_path: Path, release: Release
+    ) -> None:
+        write_segment(tmp_path / "spool", release, [row(1)], name="a-0")
+        lock = tmp_path / "spool" / ".mover"
+        lock.write_text("who knows")
+        mover = Mover(tmp_path / "spool", log_of(tmp_path))
+        with pytest.raises(ValueError, match="invalid literal"):
+            mover.step()
+        os.truncate(lock, 0)
+        assert mover.step().rows == 1
+        mover.close()
 
     def test_a_disk_that_takes_no_more_in_the_middle_of_a_file_loses_nothing(
         self, tmp_path: Path, release: Release
@@ -366,6 +380,21 @@ class TestHousekeeping:
             move(tmp_path)
             assert keeper.step().compacted == (0 if number != 7 else 8)
         assert len(rows_of(log_of(tmp_path))) == 9
+
+    def test_files_that_do_not_go_together_are_not_written_again_and_again(
+        self, tmp_path: Path
+    ) -> None:
+        log = log_of(tmp_path)
+        texts = TINY | {"hours": "text"}
+        for hours, inputs in ((1.5, TINY), ("many", texts), (2.5, TINY)):
+            keep(log, "churn", predicted([{"at": START, "hours": hours}], inputs=inputs))
+        keeper = Housekeeper(log, keep_days=None)
+        assert keeper.step().compacted == 3
+        found = log.files("churn")
+        assert sorted(file.rows for _, file in found) == [1, 2]
+        assert [keeper.step().compacted for _ in range(2)] == [0, 0]
+        assert Housekeeper(log, keep_days=None).step().compacted == 0
+        assert log.files("churn") == found
 
     def test_what_was_replaced_is_deleted_later(
         self, tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch

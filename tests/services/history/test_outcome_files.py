@@ -17,9 +17,10 @@ from services.history.housekeeping import MANY_FILES, Housekeeper
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest, month_of
 from services.history.mover import Mover
-from tests.services.history.conftest import rows_of
+from tests.services.history.conftest import NOON_NS, rows_of
 from tests.services.history.reader.tables import identity, keep_outcomes
 from tests.services.history.wishes import ask, erasure_of, later
+from tests.services.history.wishes import tell as write_outcomes
 
 PLACE = "churn" + OUTCOMES_OF
 ABOUT = datetime(2025, 3, 4, tzinfo=UTC)
@@ -73,6 +74,29 @@ def test_of_a_file_that_is_put_together_what_is_too_old_goes(log: PredictionLog)
         tell(log, 100 + value)
     Housekeeper(log, keep_days=30).step()
     assert values(log) == [*range(2, MANY_FILES + 1), *range(100, 100 + MANY_FILES)]
+
+
+def test_an_outcome_of_a_segment_that_came_back_goes_when_files_are_put_together(
+    tmp_path: Path, log: PredictionLog
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    mover = Mover(spool, log)
+    key = identity(ABOUT).hex()
+    known = [{"outcome_of": key, "value": 1.0}, {"entity": "c1", "value": 2.0, "amount": 3.0}]
+    write_outcomes(spool, known, name="a-0")
+    content = (spool / "a-0.seg").read_bytes()
+    mover.step()
+    for number in range(1, MANY_FILES):
+        write_outcomes(spool, known, name=f"a-{number}", at_ns=NOON_NS + number * 10**9)
+        mover.step()
+    (spool / "a-0.seg").write_bytes(content)
+    mover.step()
+    mover.close()
+    assert len(rows_of(log, PLACE)) == 2 * (MANY_FILES + 1)
+    Housekeeper(log, keep_days=None).step()
+    rows = [(one["at"], one["outcome_of"], one["entity"]) for one in rows_of(log, PLACE)]
+    assert len(rows) == len(set(rows)) == 2 * MANY_FILES
 
 
 def keep_as_before(log: PredictionLog, rows: list[dict[str, Any]]) -> None:

@@ -43,6 +43,15 @@ def test_an_outcome_by_entity_is_about_its_time_or_any() -> None:
     assert about(told(*rows)).to_pylist() == [NOW, ANY_TIME, ANY_TIME]
 
 
+def test_an_outcome_of_a_time_to_come_is_about_any() -> None:
+    """So that one batch makes no thousand months, and a file is of no day after it was told."""
+    months = [NOW + timedelta(days=31 * number) for number in range(1, 400)]
+    whole = told(*({"entity": "c1", "as_of": month} for month in [NOW, *months]))
+    assert {day: part.num_rows for day, part in parted(whole)} == {
+        date(1970, 1, 1): 399, date(2026, 7, 1): 1,
+    }  # fmt: skip
+
+
 def test_a_part_of_a_table_is_read_from_where_it_begins() -> None:
     keys = [identity(NOW + timedelta(hours=i)) for i in range(5)]
     whole = told(*({"outcome_of": key} for key in keys), {"entity": "c1"})

@@ -197,6 +197,20 @@ def test_without_room_it_goes_on_when_it_may_and_counts(tmp_path: Path) -> None:
     assert len(records_in(tmp_path)) + dropped[0] == 2000
 
 
+@pytest.mark.parametrize("kind", [Kind.OUTCOMES, Kind.ERASURE])
+def test_what_is_only_kept_is_refused_where_predictions_go_on(tmp_path: Path, kind: Kind) -> None:
+    async def body() -> None:
+        options = {"segment_bytes": 1 << 18, "most_bytes": 1 << 20, "when_full": "go_on"}
+        with opened(tmp_path, **options) as spool:
+            while not spool.dropped:
+                keep(spool, b"x" * 1000)
+            with pytest.raises(SpoolFull):
+                spool.keep(kind, b"[]", b"{}" * 500, b"", latency_us=0)
+            assert spool.dropped == 1
+
+    run(body)
+
+
 def test_what_others_left_behind_counts_too(tmp_path: Path) -> None:
     other = Segment(tmp_path / "other-0.open", 1 << 20)
     other.append(Kind.ROWS, 1, 1, b"", b"", b"")
@@ -274,3 +288,19 @@ def test_a_disk_that_fails_refuses_the_answer(
 
     run(body)
     assert [record.body for record in records_in(tmp_path)] == [b"x", b"y"]
+
+
+def test_a_segment_that_could_not_be_finished_is_not_said_to_be_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    segment = Segment(tmp_path / "a-0.open", SMALL)
+    segment.append(Kind.ROWS, 1, 1, b"", b"x", b"")
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        segment.finish()
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="Input/output error"):
+        segment.sync()
