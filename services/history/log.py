@@ -200,8 +200,7 @@ class PredictionLog:
                         return opened.read(columns=None if columns is None else list(columns))
                 reason = "its columns are others"
             except (OSError, ValueError, pa.ArrowException) as error:
-                # Arrow tells of damage by errors without a number; with one the disk is to blame.
-                if getattr(error, "errno", None) not in {None, ENOENT}:
+                if not is_damage(error):
                     raise
                 reason = str(error)[:200]
         self._logger.error("log_file_damaged", path=str(self.store.place(key)), reason=reason)
@@ -302,6 +301,13 @@ def _owner(key: str) -> str:
 def _month(key: str) -> str:
     """Give the month of a manifest."""
     return _name_of(key).partition(".")[0]
+
+
+def is_damage(error: Exception) -> bool:
+    """Say whether a file is to blame for an error of Arrow, and not the disk, or want of memory."""
+    # Arrow tells of damage by errors without a number.
+    is_of_disk = getattr(error, "errno", None) not in {None, ENOENT}
+    return not (is_of_disk or isinstance(error, MemoryError))
 
 
 def _has_its_columns(schema: pa.Schema, model: str, file: LogFile) -> bool:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from core.logs import get_logger
 from services.history.decoding import OUTCOMES, OUTCOMES_OF, REFUSALS, REFUSED
 from services.history.lineage import Descriptions, releases_in
-from services.history.log import PredictionLog
+from services.history.log import PredictionLog, is_damage
 from services.history.manifest import LogFile
 from services.history.partition import ANY_TIME, utc_day
 from services.history.predicted import FACTS, INPUT, RESULT
@@ -247,8 +247,9 @@ class Scanner:
                 raise
             get_logger(__name__).error("log_file_gone", path=path)
             return None
-        except _DAMAGE:
-            self._damaged.add(path)
+        except _DAMAGE as error:
+            if is_damage(error):
+                self._damaged.add(path)
             get_logger(__name__).error("log_file_unreadable", path=path)
             return None
         self._footers[path] = footer
@@ -269,8 +270,8 @@ class Scanner:
         except FileNotFoundError:
             self._footers.pop(path, None)
             return True
-        except _DAMAGE:
-            return False
+        except _DAMAGE as error:
+            return not is_damage(error)
         return True
 
 

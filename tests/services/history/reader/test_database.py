@@ -295,6 +295,20 @@ class TestDamage:
                 told += bool(notes)
         assert told > 10
 
+    def test_a_fault_of_the_disk_is_not_remembered_as_damage(
+        self, log: PredictionLog, tmp_path: Path
+    ) -> None:
+        keep(log, "churn", predicted(rows(3)))
+        [path] = keep(log, "churn", predicted(rows(5, day=1)))
+        with opened(log) as database:
+            path.rename(tmp_path / "away")
+            path.mkdir()
+            total, [note, _] = volume(database)
+            assert (total, "could not be read" in note) == (3, True)
+            path.rmdir()
+            (tmp_path / "away").rename(path)
+            assert volume(database)[0] == 8
+
     def test_damaged_outcomes_cost_no_prediction(self, log: PredictionLog) -> None:
         keep(log, "churn", predicted(rows(7)))
         told = [
