@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from bentos.catalog import CATALOG
 from core.denials import ModelOutOfScope, RoleTooLow
 from services.access.caller import Role
 
@@ -29,10 +30,13 @@ class Rule:
         The least role; nothing shuts the route to everyone.
     is_scoped
         Whether the models of the key apply to the model in the path.
+    is_whole
+        Whether the key must open every model, because what is done is done to all.
     """
 
     least: Role | None
     is_scoped: bool = False
+    is_whole: bool = False
 
 
 _READ = Rule(Role.VIEWER)
@@ -41,6 +45,7 @@ PREDICT = Rule(Role.ANALYST, is_scoped=True)
 _ANALYST = Rule(Role.ANALYST)
 _OPERATOR = Rule(Role.OPERATOR)
 _ADMIN = Rule(Role.ADMIN)
+_ADMIN_OF_ALL = Rule(Role.ADMIN, is_whole=True)
 SHUT = Rule(None)
 
 # Method and template of each route; HEAD goes with GET.
@@ -69,8 +74,8 @@ RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("GET", "/api/history/compare"): _READ,
         ("GET", "/api/history/features/{feature}"): _READ,
         ("GET", "/api/history/entities/{entity:path}"): _READ,
-        ("DELETE", "/api/history/entities/{entity:path}"): _ADMIN,
-        ("GET", "/api/history/erasures/{erasure_id}"): _ADMIN,
+        ("DELETE", "/api/history/entities/{entity:path}"): _ADMIN_OF_ALL,
+        ("GET", "/api/history/erasures/{erasure_id}"): _ADMIN_OF_ALL,
         ("GET", "/"): _READ,
         ("GET", "/docs"): _READ,
         ("GET", "/docs/start.js"): _READ,
@@ -139,15 +144,19 @@ def authorize(caller: Caller, rule: Rule, model: str | None = None) -> None:
     RoleTooLow
         The role may not do this.
     ModelOutOfScope
-        The key does not open the model.
+        The key does not open the model, or not all where it must.
     """
     least = rule.least
     if least is None or caller.role < least:
         raise RoleTooLow(caller.role.label, None if least is None else least.label)
-    if not rule.is_scoped or caller.models is None or model is None:
+    if caller.models is None:
         return
-    if model.replace("-", "_") not in caller.models:
-        raise ModelOutOfScope(model, sorted(caller.models))
+    wanted: tuple[str, ...] = tuple(CATALOG) if rule.is_whole else ()
+    if rule.is_scoped and model is not None:
+        wanted = (model,)
+    for name in wanted:
+        if name.replace("-", "_") not in caller.models:
+            raise ModelOutOfScope(name, sorted(caller.models))
 
 
 def find_route(method: str, path: str) -> tuple[str | None, str | None]:

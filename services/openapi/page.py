@@ -174,7 +174,7 @@ def _denials(rule: Rule) -> Kinds:
     found: list[type[SeptetError]] = []
     if rule.least is None or rule.least > min(Role):
         found.append(RoleTooLow)
-    if rule.is_scoped:
+    if rule.is_scoped or rule.is_whole:
         found.append(ModelOutOfScope)
     return found
 
