@@ -132,10 +132,14 @@ def _step(kind: type[Predictor]) -> str:
 
 
 def needs(kind: type[Predictor]) -> str:
-    """Name the columns that the join wants of predictions."""
+    """Name the columns that the join wants of predictions, as SQL lists them."""
+    return ", ".join(_needed(kind))
+
+
+def _needed(kind: type[Predictor]) -> list[str]:
     more = [RESULT + kind.STEPS.partition(".")[0]] if kind.STEPS else []
     more += [INPUT + kind.WEEKS] if kind.WEEKS else []
-    return ", ".join(["prediction_id", "entity", "as_of", *more])
+    return ["prediction_id", "entity", "as_of", *more]
 
 
 def of_one(row: Mapping[str, Any], kind: type[Predictor]) -> tuple[str, dict[str, Any]]:
@@ -154,7 +158,7 @@ def of_one(row: Mapping[str, Any], kind: type[Predictor]) -> tuple[str, dict[str
         SQL that gives the columns of ``joined``, in which ``$files`` are those of the outcomes, and
         the values in it.
     """
-    names = needs(kind).split(", ")
+    names = _needed(kind)
     sql = _OF_ONE.format(
         belongs=_belongs(kind, {name: f"CAST(${name} AS {_type(name)})" for name in names}),
         step=_step(kind),
@@ -230,7 +234,7 @@ def _belongs(kind: type[Predictor], of: Mapping[str, str] | None = None) -> str:
     of
         How the columns of the prediction are written; those of ``p`` without.
     """
-    named = {name: f"p.{name}" for name in needs(kind).split(", ")} if of is None else of
+    named = {name: f"p.{name}" for name in _needed(kind)} if of is None else of
     return _about_steps(kind, named) or f"(o.as_of IS NULL OR o.as_of = {named['as_of']})"
 
 
@@ -280,7 +284,7 @@ def _predictions(scan: Scan, kind: type[Predictor]) -> str:
     """Write the predictions of a scan, with what the join wants of them."""
     if scan.files:
         return f"SELECT {needs(kind)} FROM {scan.source}"
-    columns = ", ".join(f"NULL::{_type(name)} AS {name}" for name in needs(kind).split(", "))
+    columns = ", ".join(f"NULL::{_type(name)} AS {name}" for name in _needed(kind))
     # The parameter must stand somewhere.
     return f"SELECT {columns} WHERE len($files) > 0"
 
