@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from cli.sheet import show, shown
 
+if TYPE_CHECKING:
     from cli.asking import Asker
 
 history = typer.Typer(
@@ -41,7 +41,6 @@ _Url = Annotated[str | None, typer.Option(help="Address of the platform.")]
 _KeyFile = Annotated[
     Path | None, typer.Option(help="File that holds the key; SEPTET_KEY without it.")
 ]
-_CELL = 60
 _Query = dict[str, str | list[str]]
 
 
@@ -79,11 +78,11 @@ def predictions(
             one["version"],
             one["entity"],
             one["source"],
-            ", ".join(f"{name} {_shown(value)}" for name, value in one["result"].items()),
+            ", ".join(f"{name} {shown(value)}" for name, value in one["result"].items()),
         ]
         for one in page["predictions"]
     ]
-    _show(["prediction_id", "at (UTC)", "version", "entity", "source", "result"], rows, page)
+    show(["prediction_id", "at (UTC)", "version", "entity", "source", "result"], rows, page)
 
 
 @history.command()
@@ -212,7 +211,7 @@ def outcomes(
     query = _query(since, until, None, None) | {"model": model, "state": state}
     page = _asker(url, key_file).get("/api/history/outcomes", query)
     names = ["at", "prediction_id", "entity", "as_of", "value", "amount", "predictions"]
-    _show(names, [[one[name] for name in names] for one in page["outcomes"]], page)
+    show(names, [[one[name] for name in names] for one in page["outcomes"]], page)
     from cli.screen import err
 
     err().print(f"{page['matched']:,} belong to a prediction, {page['unmatched']:,} to none so far")
@@ -280,7 +279,7 @@ def replay(
     out().print(f"{head}: {'the same, byte for byte' if page['identical'] else 'it differs'}")
     if not page["identical"]:
         rows = [[one["field"], one["was"], one["now"]] for one in page["differences"]]
-        _show(["field", "was", "now"], rows, {})
+        show(["field", "was", "now"], rows, {})
 
 
 def backtest(
@@ -347,7 +346,7 @@ def _series(asker: Asker, path: str, query: _Query, output: Path | None) -> None
         column["name"] + (f" ({column['unit']})" if column["unit"] else "")
         for column in page["columns"]
     ]
-    _show(names, page["rows"], page)
+    show(names, page["rows"], page)
 
 
 def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Sequence[str]) -> None:
@@ -368,32 +367,3 @@ def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Seque
         allowed = "a file in a folder that is there is allowed"
         raise FieldsInvalid([FieldProblem("--output", wrong, allowed)]) from error
     err().print(f"Written: {output}", markup=False)
-
-
-def _show(names: Sequence[str], rows: Sequence[Sequence[Any]], page: dict[str, Any]) -> None:
-    """Print a table, and what its reader must know."""
-    from cli.screen import err, out
-
-    out().print(_table(names, rows))
-    for note in page.get("notes", ()):
-        err().print(note, markup=False, style="dim")
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    return table
-
-
-def _shown(value: Any) -> str:
-    """Write a cell for a person."""
-    if value is None:
-        return ""
-    text = f"{value:,.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _CELL else f"{text[:_CELL]}…"

@@ -201,6 +201,17 @@ class TestOnePrediction:
         assert told in " ".join(output.split())
 
 
+def test_of_whom_nobody_asked_there_is_no_empty_table() -> None:
+    output = said("history", "entity", "nobody")
+    assert "No model was asked about it" in output
+    assert "┃" not in output
+
+
+def test_of_a_list_that_is_empty_it_is_said() -> None:
+    output = said("history", "predictions", "churn", "--entity", "nobody")
+    assert output.strip() == "There is nothing of this in the log."
+
+
 def test_outcomes_say_where_they_belong() -> None:
     output = said("history", "outcomes", "churn")
     assert "1 belong to a prediction, 1 to none so far" in output
