@@ -27,32 +27,32 @@ from services.history.mover import Mover, owner_of
 from services.history.store import FolderStore, ObjectStore, Store, open_store
 from tests.services.history.conftest import ids_of, row, write_segment
 from tests.services.history.killing import killed_at
-from tests.services.history.object_store import BUCKET, KEY, SECRET, rclone, serve
+from tests.services.history.object_store import BUCKET, KEY, SECRET, Server, rclone, serve
 from tests.services.history.wishes import ask, erasure_of, later, tell
 
 PROGRAM = rclone()
 
 
 @pytest.fixture(scope="module")
-def s3_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve S3 over a folder; what stands in the bucket stands there."""
     s3fs = pytest.importorskip("s3fs")
     assert PROGRAM is not None
     folder = tmp_path_factory.mktemp("s3") / "buckets"
-    with pytest.MonkeyPatch.context() as patch, serve(PROGRAM, folder) as endpoint:
-        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.MonkeyPatch.context() as patch, serve(PROGRAM, folder) as server:
+        patch.setenv("AWS_ENDPOINT_URL", server.endpoint)
         patch.setenv("AWS_ACCESS_KEY_ID", KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         s3fs.S3FileSystem.clear_instance_cache()
-        yield folder / BUCKET
+        yield server
         s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture
-def address(s3_folder: Path, tmp_path: Path) -> str:
+def address(s3: Server, tmp_path: Path) -> str:
     """Give an address under which nothing lies yet."""
-    assert s3_folder.is_dir()
+    assert s3.bucket.is_dir()
     return f"s3://{BUCKET}/{tmp_path.parent.name}-{tmp_path.name}"
 
 
@@ -160,7 +160,7 @@ def rows_of_addresses(log: PredictionLog, place: str = "churn") -> list[dict[str
 
 class TestOnS3:
     def test_files_are_put_together_expired_and_set_aside(
-        self, tmp_path: Path, release: Release, address: str, s3_folder: Path
+        self, tmp_path: Path, release: Release, address: str, s3: Server
     ) -> None:
         log = PredictionLog(address, owner="me")
         mover = Mover(tmp_path / "spool", log)
@@ -179,7 +179,7 @@ class TestOnS3:
         assert len(log.store.keys("churn/*/*")) == 1
         assert Housekeeper(log, keep_days=1).step().expired == 1
         assert log.files("churn") == []
-        assert s3_folder.is_dir()
+        assert s3.bucket.is_dir()
 
     def test_a_store_that_refuses_is_no_damage_and_nothing_is_lost(
         self, tmp_path: Path, release: Release, address: str
@@ -266,10 +266,10 @@ class Plan:
 
 
 def test_killed_before_any_call_it_is_all_there_once(
-    tmp_path: Path, release: Release, address: str, s3_folder: Path
+    tmp_path: Path, release: Release, address: str, s3: Server
 ) -> None:
     for number in range(200):
-        plan = Plan(tmp_path / f"{number}", address, s3_folder, release)
+        plan = Plan(tmp_path / f"{number}", address, s3.bucket, release)
         calls = ((ObjectStore, ("write", "delete", "move")),)
         killed = killed_at(number, plan.work, calls=calls)
         plan.hold()
@@ -282,15 +282,16 @@ def test_killed_before_any_call_it_is_all_there_once(
 
 
 def test_killed_at_any_moment_it_is_all_there_once(
-    tmp_path: Path, release: Release, address: str, s3_folder: Path
+    tmp_path: Path, release: Release, address: str, s3: Server
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - moments, no secrets
-    plan = Plan(tmp_path / "first", address, s3_folder, release)
+    plan = Plan(tmp_path / "first", address, s3.bucket, release)
     started_s = time.monotonic()
     assert not killed_at(10**6, plan.work)
     whole_s = time.monotonic() - started_s
     for number in range(20):
-        plan = Plan(tmp_path / f"{number}", address, s3_folder, release)
+        plan = Plan(tmp_path / f"{number}", address, s3.bucket, release)
+        clients = s3.clients()
         child = os.fork()
         if not child:
             plan.work()
@@ -298,6 +299,7 @@ def test_killed_at_any_moment_it_is_all_there_once(
         time.sleep(chance.uniform(0, whole_s))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        s3.settle(clients)
         plan.hold()
         assert not killed_at(10**6, plan.work)
         plan.hold_in_the_end()
