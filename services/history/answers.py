@@ -105,6 +105,7 @@ class Receipt(Prediction):
     outcome_due_at: datetime | None = Field(
         description="When the outcome can be known; null where the model has no horizon."
     )
+    notes: list[str] = Field(description="What a reader must know.")
 
 
 class Difference(_Page):

@@ -11,6 +11,7 @@ that another process had not handed on) are dropped on their way.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +24,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from services.history.log import PredictionLog
 from services.history.manifest import ManifestCorrupt
-from services.predictions.segment import Record, read_segment
+from services.predictions.segment import NewerRecord, Record, read_segment
 
 FOLDER = "_erasures"
 _SUFFIX = ".json"
@@ -296,16 +297,18 @@ def may_hold(segment: Path, until_us: int) -> bool:
         The time, in microseconds since 1970.
     """
     later = False
-    for one in read_segment(segment):
-        if isinstance(one, Record):
-            # Not the first alone: a batch may be for a time that is past.
-            if one.at_ns // 1000 <= until_us:
+    # What cannot be read, or was written by a later version, may be of any time.
+    with suppress(NewerRecord):
+        for one in read_segment(segment):
+            if isinstance(one, Record):
+                # Not the first alone: a batch may be for a time that is past.
+                if one.at_ns // 1000 <= until_us:
+                    return True
+                later = True
+            elif not later:
                 return True
-            later = True
-        elif not later:
-            # What stood before the first that can be read may be of any earlier time.
-            return True
-    return not later
+        return not later
+    return True
 
 
 def digest_of(entity: str) -> str:

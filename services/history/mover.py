@@ -5,8 +5,9 @@ segments are deleted. A crash before the manifest leaves files that nobody names
 leaves segments that are known to be moved.
 
 Failure policy: a segment with bytes that are no record is moved as far as it can be read, and kept
-in ``spool/quarantine``; a full disk or any other fault of the system leaves everything where it
-was, to be tried again.
+in ``spool/quarantine``; one with records of a later version waits for that version, and holds
+up no other; a full disk or any other fault of the system leaves everything where it was, to be
+tried again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,14 @@ import pyarrow as pa
 
 from core.logs import get_logger
 from services.durable import replace_file, sync_folder
-from services.history.decoding import OUTCOMES_OF, REFUSED, decode
+from services.history.decoding import OUTCOMES_OF, REFUSED, Decoded, decode
 from services.history.erasure import Erasures
 from services.history.lineage import together
 from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, month_of
 from services.history.masking import Masking
 from services.history.partition import parted
-from services.predictions.segment import DONE, OPEN, adopt, read_segment
+from services.predictions.segment import DONE, OPEN, NewerRecord, adopt, read_segment
 
 OWNER = "owner"
 _TERM_DIGITS = 12
@@ -92,6 +93,8 @@ class Mover:
         self._lock: int | None = None
         # What segments told of releases: a bit that flips in one must not cost all its rows.
         self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
+        # Segments of a later version that were told of.
+        self._left: set[Path] = set()
 
     def step(self) -> Moved:
         """Move all that waits; nothing while another worker does.
@@ -154,11 +157,12 @@ class Mover:
     def _move(self, paths: Sequence[Path]) -> Moved:
         """Move some segments together."""
         tables: dict[Place, list[tuple[str, pa.Table]]] = defaultdict(list)
+        moved: list[Path] = []
         damaged: set[Path] = set()
         asked: list[dict[str, Any]] = []
-        for path in paths:
-            found = decode(read_segment(path), self._known)
+        for path, found in self._decoded(paths):
             self._known |= {key: one.description for key, one in found.releases.items()}
+            moved.append(path)
             asked += found.erasures
             if found.faults:
                 damaged.add(path)
@@ -169,10 +173,20 @@ class Mover:
                     tables[model, month_of(day)].append((path.stem, part))
         rows = sum(self._add(place, parts) for place, parts in tables.items())
         self._erasures.ask(asked)
-        for path in paths:
+        for path in moved:
             self._dispose(path, is_damaged=path in damaged)
         sync_folder(self._spool)
-        return Moved(len(paths), rows, len(damaged))
+        return Moved(len(moved), rows, len(damaged))
+
+    def _decoded(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Decoded]]:
+        """Read segments; one of a later version stays where it is, for that version to move."""
+        for path in paths:
+            try:
+                yield path, decode(read_segment(path), self._known)
+            except NewerRecord as error:
+                if path not in self._left:
+                    self._logger.error("segment_left", path=path.name, reason=str(error))
+                self._left.add(path)
 
     def _add(self, place: Place, parts: Sequence[tuple[str, pa.Table]]) -> int:
         """Add rows of one model and month, but of segments that were moved before."""

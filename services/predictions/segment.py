@@ -45,6 +45,13 @@ class Kind(IntEnum):
     ERASURE = 7
 
 
+_KINDS = frozenset(Kind)
+
+
+class NewerRecord(ValueError):
+    """A whole record of a kind that this version does not know: a later one wrote it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record of a segment.
@@ -254,6 +261,8 @@ def read_segment(path: Path) -> Iterator[Record | Damage]:
 
     Raises
     ------
+    NewerRecord
+        A later version of Septet wrote it.
     OSError
         It cannot be read.
     """
@@ -320,6 +329,8 @@ def _record_at(held: mmap.mmap, at: int, seed: int) -> Record | None:
     rest = whole - FRAME_BYTES - meta - body
     if rest < 0 or end > len(held) or crc32(held[back:end], seed) != checksum:
         return None
+    if kind not in _KINDS:
+        raise NewerRecord(f"a record of kind {kind}, which a later version of Septet wrote")
     start = at + FRAME_BYTES
     middle = start + meta
     return Record(

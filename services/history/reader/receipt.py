@@ -20,6 +20,7 @@ from services.history.reader.prediction import lineage_of, prediction_of
 from services.history.reader.scan import Scan
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Notes = tuple[str, ...]
 _Found = tuple[Prediction, dict[str, Any], Scan]
 
 
@@ -75,13 +76,15 @@ class Receipts:
         found, row, scan = self._row(prediction_id, models)
         target = self.config_of(found.model).target
         due = None
+        outcome, notes = self._outcome(found.model, row)
         if target.horizon_days is not None:
             due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
         return Receipt(
             **found.model_dump(),
             lineage=lineage_of(found.version, scan.releases),
-            outcome=self._outcome(found.model, row),
+            outcome=outcome,
             outcome_due_at=due,
+            notes=[*scan.notes, *notes],
         )
 
     def _row(self, prediction_id: str, models: Collection[str] | None) -> _Found:
@@ -121,8 +124,8 @@ class Receipts:
 
         return self.database.ask(ask, scan)
 
-    def _outcome(self, model: str, row: dict[str, Any]) -> OutcomeSeen | None:
-        """Give what is known of what happened."""
+    def _outcome(self, model: str, row: dict[str, Any]) -> tuple[OutcomeSeen | None, Notes]:
+        """Give what is known of what happened, and what a reader must know of that."""
         kind = self.kind_of(model)
         query, params = outcomes.of_one(row, kind)
         about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
@@ -130,21 +133,23 @@ class Receipts:
         def scan() -> Scan:
             return self.database.scanner.scan(outcomes.place_of(model), about=about)
 
-        def ask() -> list[dict[str, Any]]:
+        def ask() -> tuple[list[dict[str, Any]], Notes]:
             told = scan()
-            return self.database.rows(query, params, told) if told.files else []
+            rows = self.database.rows(query, params, told) if told.files else []
+            return rows, told.notes
 
-        rows = self.database.ask(ask, scan)
+        rows, notes = self.database.ask(ask, scan)
         if not rows or not rows[0]["outcome_steps"]:
-            return None
+            return None, notes
         happened = rows[0]
-        return OutcomeSeen(
+        seen = OutcomeSeen(
             value=happened["outcome_value"],
             amount=happened["outcome_amount"],
             steps=happened["outcome_steps"],
             happened_at=happened["outcome_at"],
             told_at=happened["outcome_told_at"],
         )
+        return seen, notes
 
 
 def time_of(key: bytes) -> datetime:

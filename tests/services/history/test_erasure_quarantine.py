@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.history.erasure import may_hold
-from services.predictions.segment import MAGIC, Kind
+from services.predictions.segment import MAGIC, Kind, Segment
 from tests.services.history.conftest import NOON_NS, Pen
 
 ASKED_US = NOON_NS // 1000
@@ -49,3 +49,10 @@ def test_it_may_when_any_of_it_may_be_of_that_time(
     tmp_path: Path, times: Sequence[int], flipped: int | None, *, may: bool
 ) -> None:
     assert may_hold(written(tmp_path, times, flipped=flipped), ASKED_US) == may
+
+
+def test_it_may_when_a_later_version_wrote_it(tmp_path: Path) -> None:
+    segment = Segment(tmp_path / "a-0.open", 1 << 16)
+    assert segment.append(99, AFTER, 0, b"{}", BODY, b"")
+    segment.finish()
+    assert may_hold(tmp_path / "a-0.seg", ASKED_US)

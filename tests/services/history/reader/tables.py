@@ -84,11 +84,11 @@ def keep_refusals(log: PredictionLog, *rows: Mapping[str, Any]) -> None:
     keep(log, REFUSED, pa.Table.from_pylist([{**usual, **row} for row in rows], schema=REFUSALS))
 
 
-def keep_outcomes(log: PredictionLog, model: str, *rows: Mapping[str, Any]) -> None:
-    """Put outcomes into the log."""
+def keep_outcomes(log: PredictionLog, model: str, *rows: Mapping[str, Any]) -> list[Path]:
+    """Put outcomes into the log; give their files."""
     usual = {"caller": "0123456789ab"}
     told = pa.Table.from_pylist([{**usual, **row} for row in rows], schema=OUTCOMES)
-    keep(log, model + OUTCOMES_OF, told)
+    return keep(log, model + OUTCOMES_OF, told)
 
 
 @contextmanager

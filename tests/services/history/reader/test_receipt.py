@@ -94,6 +94,17 @@ def test_an_outcome_before_its_prediction_is_in_the_receipt(
     assert (outcome.value, outcome.steps, outcome.told_at) == (1.0, 1, early["at"])
 
 
+def test_a_damaged_file_of_outcomes_is_told(log: PredictionLog, receipts: Receipts) -> None:
+    key = identity(START)
+    keep(log, "churn", predicted([{"at": START, "prediction_id": key}]))
+    [broken] = keep_outcomes(log, "churn", {"at": START, "outcome_of": key, "value": 1.0})
+    assert receipts.read(str(UUID(bytes=key)), None).notes == []
+    broken.write_bytes(broken.read_bytes()[:-40])
+    found = receipts.read(str(UUID(bytes=key)), None)
+    assert found.outcome is None
+    assert [note[:45] for note in found.notes] == ["1 file of the log could not be read and is le"]
+
+
 def test_one_in_a_damaged_file_is_unknown_and_no_failure(
     log: PredictionLog, receipts: Receipts
 ) -> None:
