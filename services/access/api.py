@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
 from bentos.border import BODY, REQUEST_ID
@@ -30,6 +30,7 @@ from services.access.pages import (
 from services.fields import Kind, read_fields
 from services.openapi.bodies import body_of
 from services.openapi.problems import route_errors
+from services.query import said_once
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -49,7 +50,7 @@ def keys_router(runtime: Runtime) -> APIRouter:
     runtime
         What the process holds.
     """
-    router = APIRouter(prefix="/api/keys", tags=["keys"])
+    router = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Depends(said_once())])
 
     @router.get("", summary="All keys", responses=route_errors(QueryInvalid, KeyUnknown, *_DOWN))
     def keys(query: Annotated[KeysQuery, Query()]) -> KeysPage:
@@ -115,7 +116,7 @@ def audit_router(runtime: Runtime) -> APIRouter:
     runtime
         What the process holds.
     """
-    router = APIRouter(prefix="/api/audit", tags=["audit"])
+    router = APIRouter(prefix="/api/audit", tags=["audit"], dependencies=[Depends(said_once())])
 
     @router.get(
         "",

@@ -13,6 +13,7 @@ from core.task import Time
 from services.access.audit import Kept, Wanted
 from services.access.grant import KeyRecord
 from services.access.ledger import MOST_OVERLAP, Issued
+from services.query import Whole
 
 _DAY_SECONDS = 86_400
 
@@ -91,7 +92,7 @@ class KeysQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: int = Field(default=100, ge=1, le=1000, description="Most keys of a page.")
+    limit: Whole = Field(default=100, ge=1, le=1000, description="Most keys of a page.")
     after: str | None = Field(
         default=None, max_length=40, description="`next` of the page before this one."
     )
@@ -119,10 +120,10 @@ class AuditQuery(BaseModel):
         pattern=r"^[a-z_.]+$",
         description="What was done, such as `key.revoked`.",
     )
-    limit: int | None = Field(
+    limit: Whole | None = Field(
         default=None, ge=1, le=1000, description="Most lines of a page of JSON; 100 by default."
     )
-    cursor: int | None = Field(
+    cursor: Whole | None = Field(
         default=None, ge=1, le=2**63 - 1, description="`next` of the page before this one."
     )
     format: Literal["json", "ndjson", "csv"] = Field(

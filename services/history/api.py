@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from bentos.border import BODY, REQUEST_ID
@@ -53,6 +53,7 @@ from services.history.questions import (
 )
 from services.openapi.bodies import body_of
 from services.openapi.problems import route_errors
+from services.query import said_once
 
 if TYPE_CHECKING:
     from services.runtime import Runtime
@@ -90,7 +91,11 @@ def history_router(runtime: Runtime) -> APIRouter:
     runtime
         What the process holds.
     """
-    router = APIRouter(prefix="/api/history", tags=["history"])
+    router = APIRouter(
+        prefix="/api/history",
+        tags=["history"],
+        dependencies=[Depends(said_once("where", "measure"))],
+    )
     _add_rows(router, runtime)
     _add_series(router, runtime)
     _add_backtests(router, runtime)

@@ -13,6 +13,7 @@ from core import clock
 from core.config import Name
 from core.contract import TEXT_LENGTH
 from core.task import Time
+from services.query import Number, Whole, YesOrNo
 
 PAGE_ROWS = 1000
 EXPORT_ROWS = 100_000
@@ -96,7 +97,7 @@ class Filters(Period):
     source: Literal["row", "batch", "backfill"] | None = Field(
         default=None, description="How it was asked."
     )
-    flagged: bool | None = Field(
+    flagged: YesOrNo | None = Field(
         default=None, description="Only those with an input outside of the training range, or none."
     )
     field: Text | None = Field(
@@ -105,10 +106,10 @@ class Filters(Period):
         description="A number of the result, or an input as `input.<name>`; the model's own "
         "headline without it.",
     )
-    least: float | None = Field(
+    least: Number | None = Field(
         default=None, allow_inf_nan=False, description="Least value of `field`."
     )
-    most: float | None = Field(
+    most: Number | None = Field(
         default=None, allow_inf_nan=False, description="Largest value of `field`."
     )
     where: list[Match] = Field(
@@ -122,7 +123,7 @@ class Filters(Period):
 class RowsQuestion(Filters):
     """A page of predictions, the newest first."""
 
-    limit: int = Field(
+    limit: Whole = Field(
         default=100, ge=1, le=EXPORT_ROWS, description="Most rows; over 1,000 for operators."
     )
     cursor: Text | None = Field(default=None, description="`next` of the page before this one.")
@@ -176,7 +177,7 @@ class FeatureQuestion(Filters):
 class EntityQuestion(Period):
     """One entity, as all models saw it."""
 
-    limit: int = Field(default=500, ge=1, le=5000, description="Most predictions, the newest.")
+    limit: Whole = Field(default=500, ge=1, le=5000, description="Most predictions, the newest.")
     format: Picture = Field(default="json", description="Data, or a picture.")
 
 
@@ -187,7 +188,7 @@ class OutcomesQuestion(Period):
     state: Literal["all", "matched", "unmatched"] = Field(
         default="all", description="Whether a prediction is there that they belong to."
     )
-    limit: int = Field(default=100, ge=1, le=PAGE_ROWS, description="Most rows, the newest.")
+    limit: Whole = Field(default=100, ge=1, le=PAGE_ROWS, description="Most rows, the newest.")
 
 
 class ReplayQuestion(_Asked):

@@ -40,6 +40,20 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("predictions", CHURN | {"where": ["region:a"] * 9}, 400, "QueryInvalid", "at most 8"),
     ("predictions", CHURN | {"field": "band", "least": 1}, 400, "QueryInvalid", "result.prob"),
     ("predictions", CHURN | {"least": "nan"}, 400, "QueryInvalid", "finite"),
+    *(
+        ("predictions", CHURN | {"limit": limit}, 400, "QueryInvalid", "a whole number, such as 20")
+        for limit in ("1_0", " 5", "5.0", "+5", "05", "\u0665", "", "1e2")
+    ),
+    *(
+        ("trends", CHURN | {"least": least}, 400, "QueryInvalid", "a finite number, such as 12.5")
+        for least in ("1_0", " 1", "+1", ".5", "inf", "0x1")
+    ),
+    *(
+        ("trends", CHURN | {"flagged": flagged}, 400, "QueryInvalid", "it should be true or false")
+        for flagged in ("on", "T", "1", "")
+    ),
+    ("predictions", CHURN | {"limit": [5, 6]}, 400, "QueryInvalid", "is given 2 times; once is"),
+    ("trends", CHURN | {"by": ["day", "day"]}, 400, "QueryInvalid", "is given 2 times; once is"),
     ("predictions", CHURN | {"limit": 0}, 400, "QueryInvalid", "greater than or equal to 1"),
     ("predictions", CHURN | {"format": "xlsx"}, 400, "QueryInvalid", "'parquet'"),
     ("predictions", CHURN | {"cursor": "AAAA"}, 400, "QueryInvalid", "send `next` of the page"),
