@@ -29,7 +29,8 @@ def _written(form: re.Pattern[str], name: str) -> BeforeValidator:
 
 
 # Pydantic would also take 1_0, +5, 5.0 and spaces around.
-Whole = Annotated[int, _written(_WHOLE, "a whole number, such as 20")]
+AS_WHOLE = _written(_WHOLE, "a whole number, such as 20")
+Whole = Annotated[int, AS_WHOLE]
 Number = Annotated[float, _written(_NUMBER, "a finite number, such as 12.5")]
 YesOrNo = Annotated[bool, _written(_YES_OR_NO, "true or false")]
 

@@ -13,7 +13,7 @@ from core.task import Time
 from services.access.audit import Kept, Wanted
 from services.access.grant import KeyRecord
 from services.access.ledger import MOST_OVERLAP, Issued
-from services.query import Whole
+from services.query import AS_WHOLE, Whole
 
 _DAY_SECONDS = 86_400
 
@@ -120,11 +120,11 @@ class AuditQuery(BaseModel):
         pattern=r"^[a-z_.]+$",
         description="What was done, such as `key.revoked`.",
     )
-    limit: Whole | None = Field(
-        default=None, ge=1, le=1000, description="Most lines of a page of JSON; 100 by default."
+    limit: Annotated[int, Field(ge=1, le=1000), AS_WHOLE] | None = Field(
+        default=None, description="Most lines of a page of JSON; 100 by default."
     )
-    cursor: Whole | None = Field(
-        default=None, ge=1, le=2**63 - 1, description="`next` of the page before this one."
+    cursor: Annotated[int, Field(ge=1, le=2**63 - 1), AS_WHOLE] | None = Field(
+        default=None, description="`next` of the page before this one."
     )
     format: Literal["json", "ndjson", "csv"] = Field(
         default="json", description="A page of json, or all of it as ndjson or csv."
