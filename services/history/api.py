@@ -246,7 +246,10 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         responses=route_errors(PathUnknown, SpoolFull, QueryInvalid),
     )
     async def erase(request: Request, entity: str) -> ErasurePage:
-        """Erase all that was predicted of an entity until now, of every model; for good."""
+        """Erase what was predicted of an entity until now, of every model, and what then happened.
+
+        For good. Rows of others that hold its name in an input stay.
+        """
         if not 0 < len(entity) <= TEXT_LENGTH:
             fault = f"has {len(entity)} characters"
             raise QueryInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
