@@ -103,7 +103,8 @@ class Receipt(Prediction):
     lineage: Lineage | None = Field(description="Null for a release that was not noted.")
     outcome: OutcomeSeen | None = Field(description="What really happened; null until it is told.")
     outcome_due_at: datetime | None = Field(
-        description="When the outcome can be known; null where the model has no horizon."
+        description="When the outcome can be known; null where the model has no horizon, or "
+        "after the year 9999."
     )
     notes: list[str] = Field(description="What a reader must know.")
 

@@ -75,15 +75,12 @@ class Receipts:
         """
         found, row, scan = self._row(prediction_id, models)
         target = self.config_of(found.model).target
-        due = None
         outcome, notes = self._outcome(found.model, row)
-        if target.horizon_days is not None:
-            due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
         return Receipt(
             **found.model_dump(),
             lineage=lineage_of(found.version, scan.releases),
             outcome=outcome,
-            outcome_due_at=due,
+            outcome_due_at=_due(found.as_of or found.at, target.horizon_days),
             notes=[*scan.notes, *notes],
         )
 
@@ -150,6 +147,17 @@ class Receipts:
             told_at=happened["outcome_told_at"],
         )
         return seen, notes
+
+
+def _due(as_of: datetime, horizon_days: int | None) -> datetime | None:
+    """Give when an outcome can be known; nothing without a horizon, or beyond all calendars."""
+    if horizon_days is None:
+        return None
+    try:
+        return as_of + timedelta(days=horizon_days)
+    except OverflowError:
+        # A caller may send any `as_of` up to the year 9999.
+        return None
 
 
 def time_of(key: bytes) -> datetime:

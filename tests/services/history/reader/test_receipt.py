@@ -74,6 +74,22 @@ def test_each_prediction_is_found_by_its_id(log: PredictionLog, receipts: Receip
         assert found.outcome_due_at == found.at + timedelta(days=90)
 
 
+@pytest.mark.parametrize("as_of", ["9999-12-31T00:00:00+00:00", "9999-12-31T20:00:00+14:00"])
+def test_an_outcome_that_no_calendar_reaches_is_never_due(
+    log: PredictionLog, receipts: Receipts, as_of: str
+) -> None:
+    key = identity(START)
+    keep(log, "churn", predicted([{"at": START, "prediction_id": key, "as_of": as_of}]))
+    keep_outcomes(
+        log, "churn",
+        {"at": START, "entity": "c1", "as_of": datetime.fromisoformat(as_of), "value": 1.0},
+    )  # fmt: skip
+    found = receipts.read(str(UUID(bytes=key)), None)
+    assert found.outcome_due_at is None
+    assert found.outcome is not None
+    assert found.outcome.value == 1.0
+
+
 def test_one_that_stands_hours_beside_its_id_is_found(
     log: PredictionLog, receipts: Receipts
 ) -> None:
