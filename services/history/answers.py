@@ -165,7 +165,7 @@ class BacktestPage(_Page):
     refused: int = Field(description="Rows that the version refuses.")
     left_out: int = Field(description="Rows that are masked, and cannot be asked again.")
     changed: int = Field(description="Rows whose answer is not the same, byte for byte.")
-    told: int = Field(description="Rows whose outcome is known.")
+    told: int = Field(description="Rows whose outcome is known, that of each step if of many.")
     was_error: float | None = Field(
         description="Error of what was answered then, over rows whose outcome is known: mean "
         "squared error of a probability (Brier 1950), mean absolute error of a number."

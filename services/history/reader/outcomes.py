@@ -4,6 +4,9 @@ An outcome by prediction id belongs to that prediction; one by entity to every p
 with a time, to those that were made as of then; where an answer is about many steps, to those whose
 steps hold the time. Of several the one received last counts, field by field; one by prediction id
 counts before one by entity.
+
+Beside what was predicted in all stands what happened in all: the outcome of an answer about many
+steps is known once that of each is. A receipt alone tells what is known so far, and of how many.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ _KNOWN = """
     max(happened_at) AS outcome_at, max(told_at) AS outcome_told_at
 """
 _WITH_KNOWN = """
-    s.*, k.* EXCLUDE (prediction_id, outcome_steps), coalesce(k.outcome_steps, 0) AS outcome_steps
+    s.*, k.* EXCLUDE (prediction_id, outcome_value, outcome_steps, valued_steps),
+    {value} AS outcome_value, coalesce(k.outcome_steps, 0) AS outcome_steps
 """
 _KNOWN_TO = "LEFT JOIN known k ON k.prediction_id = s.prediction_id"
 
@@ -75,18 +79,35 @@ def joined(predictions: str, kind: type[Predictor]) -> str:
     -------
     str
         SQL of the same rows with ``outcome_value``, ``outcome_amount``, ``outcome_steps``,
-        ``outcome_at`` and ``outcome_told_at``.
+        ``outcome_at`` and ``outcome_told_at``. Where an answer is about many steps, the value is
+        their sum, and null until all of them have one.
     """
     # In memory are their keys alone, however many columns they have.
     keys = f"SELECT {needs(kind)} FROM ({predictions})"
     known = _known(kind, "read_parquet($told)")
-    return f"WITH p AS ({keys}), {known} SELECT {_WITH_KNOWN} FROM ({predictions}) s {_KNOWN_TO}"
+    columns = _with_known(kind)
+    return f"WITH p AS ({keys}), {known} SELECT {columns} FROM ({predictions}) s {_KNOWN_TO}"
 
 
 def joined_few(predictions: str, kind: type[Predictor]) -> str:
     """Write the same query for a page of predictions, which are read once; see ``joined``."""
     known = _known(kind, _OF_FEW)
-    return f"WITH p AS ({predictions}), {known} SELECT {_WITH_KNOWN} FROM p s {_KNOWN_TO}"
+    return f"WITH p AS ({predictions}), {known} SELECT {_with_known(kind)} FROM p s {_KNOWN_TO}"
+
+
+def _with_known(kind: type[Predictor]) -> str:
+    """Write the columns of predictions ``s`` with what is known of them, ``k``."""
+    value = "k.outcome_value"
+    if (steps := _steps(kind)) is not None:
+        value = f"CASE WHEN k.valued_steps >= {steps} THEN {value} END"
+    return _WITH_KNOWN.format(value=value)
+
+
+def _steps(kind: type[Predictor]) -> str | None:
+    """Write of how many steps a prediction ``s`` is; nothing for a model without."""
+    if kind.STEPS:
+        return f"json_array_length(s.{RESULT}{kind.STEPS.partition('.')[0]})"
+    return f"s.{INPUT}{kind.WEEKS}" if kind.WEEKS else None
 
 
 def _known(kind: type[Predictor], source: str) -> str:
@@ -109,7 +130,10 @@ def _known(kind: type[Predictor], source: str) -> str:
         SELECT prediction_id, {_step(kind)} AS step, {last}, max(told_at) AS told_at
         FROM hits GROUP BY ALL
     ),
-    known AS (SELECT prediction_id, {_KNOWN} FROM by_step GROUP BY prediction_id)
+    known AS (
+        SELECT prediction_id, {_KNOWN}, count(value) AS valued_steps
+        FROM by_step GROUP BY prediction_id
+    )
     """
 
 

@@ -131,6 +131,18 @@ def test_what_then_happened_stands_beside_it(log: PredictionLog) -> None:
     assert found["revenue_leak140.0"] == 55.0
 
 
+def test_a_forecast_has_an_outcome_once_all_its_steps_are_told(log: PredictionLog) -> None:
+    told = {"at": START + 900 * HOUR, "entity": "k7"}
+    seen = []
+    for day, value in ((0, 2.0), (7, 4.0)):
+        at = START + day * 24 * HOUR
+        keep_outcomes(log, "demand", {**told, "as_of": at, "value": value})
+        with opened(log) as database:
+            rows = table_of(see(database, "k7"))
+        seen += [row["outcome"] for row in rows if row["model"] == "demand"]
+    assert seen == [None, 6.0]
+
+
 @pytest.mark.parametrize("entity", ["nobody", "k7' OR '1'='1", "", "k" * 300, "$k$", "k7\x00"])
 def test_an_entity_that_nobody_was_asked_about_is_answered(database: Database, entity: str) -> None:
     series = see(database, entity)
