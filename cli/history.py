@@ -53,7 +53,12 @@ def predictions(
     entity: Annotated[str | None, typer.Option(help="Whom they are about.")] = None,
     where: _Where = None,
     more: _More = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most rows.")] = 20,
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100_000, help="Most rows; over 1,000 into .csv, .parquet or .arrow alone."
+        ),
+    ] = 20,
     output: _Output = None,
     url: _Url = None,
     key_file: _KeyFile = None,

@@ -17,6 +17,7 @@ from core.errors import ModelUnknown
 from core.history_faults import (
     BacktestUnknown,
     ErasureUnknown,
+    ExportsBusy,
     ExportTooLarge,
     HistoryDown,
     HistoryTooLarge,
@@ -105,7 +106,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         "/predictions",
         summary="Predictions that were made",
         response_model=PredictionsPage,
-        responses=_TABLE | route_errors(ExportTooLarge, *_OF_MODEL),
+        responses=_TABLE | route_errors(ExportTooLarge, ExportsBusy, *_OF_MODEL),
     )
     async def predictions(request: Request, query: Annotated[RowsQuestion, Query()]) -> Response:
         """Show predictions, the newest first: a page of JSON, CSV, Parquet or Arrow."""

@@ -238,10 +238,10 @@ def test_a_key_that_may_not_is_refused(office: Office, tmp_path: Path) -> None:
     key.write_text(office.keys["viewer"])
     given = ("--key-file", str(key))
     assert "RoleTooLow" in said("replay", office.some_id, *given, code=Exit.PLATFORM_REFUSED)
-    output = said(
-        "history", "predictions", "churn", "--limit", "2000", *given, code=Exit.PLATFORM_REFUSED
-    )
-    assert "needs the role operator" in output
+    words = ("history", "predictions", "churn", "--limit", "2000", *given)
+    table = ("-o", str(tmp_path / "churn.csv"))
+    assert "needs the role operator" in said(*words, *table, code=Exit.PLATFORM_REFUSED)
+    assert "csv, parquet or arrow, which" in said(*words, code=Exit.PLATFORM_REFUSED)
     # No key is left behind: what a run of tests leaves is searched for them.
     key.unlink()
 

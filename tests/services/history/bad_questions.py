@@ -41,6 +41,7 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("predictions", CHURN | {"field": "band", "least": 1}, 400, "QueryInvalid", "result.prob"),
     ("predictions", CHURN | {"least": "nan"}, 400, "QueryInvalid", "finite"),
     ("predictions", CHURN | {"limit": 0}, 400, "QueryInvalid", "greater than or equal to 1"),
+    ("predictions", CHURN | {"limit": 1001}, 400, "QueryInvalid", "csv, parquet or arrow, which"),
     ("predictions", CHURN | {"format": "xlsx"}, 400, "QueryInvalid", "'parquet'"),
     ("predictions", CHURN | {"cursor": "AAAA"}, 400, "QueryInvalid", "send `next` of the page"),
     ("trends", CHURN | {"group": "regoin"}, 400, "QueryInvalid", "'input.region'?"),
