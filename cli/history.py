@@ -364,11 +364,13 @@ def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Seque
     if form not in forms:
         allowed = f"a name that ends in .{', .'.join(forms)} is allowed"
         raise FieldsInvalid([FieldProblem("--output", f"is {output.name[:80]!r}", allowed)])
-    content = asker.download(path, {**query, "format": form})
+    found = asker.download(path, {**query, "format": form})
     try:
-        output.write_bytes(content)
+        output.write_bytes(found.content)
     except OSError as error:
         wrong = f"cannot be written: {error.strerror}"
         allowed = "a file in a folder that is there is allowed"
         raise FieldsInvalid([FieldProblem("--output", wrong, allowed)]) from error
     err().print(f"Written: {output}", markup=False)
+    if found.notes:
+        err().print(found.notes, markup=False)

@@ -101,14 +101,20 @@ class PredictionUnknown(NotFound):
     ----------
     prediction_id
         What was asked for.
+    unread
+        Files in which it may stand, and which could not be read.
     """
 
     title = "No such prediction"
 
-    def __init__(self, prediction_id: str) -> None:
+    def __init__(self, prediction_id: str, unread: int = 0) -> None:
+        damage = ""
+        if unread:
+            files = "1 file" if unread == 1 else f"{unread} files"
+            damage = f" It may stand in {files} that could not be read, as the worker's log says."
         super().__init__(
             f"The log has no prediction {prediction_id}. One that was made a moment ago is there "
-            "within seconds; one that is older than history.keep_days was deleted."
+            f"within seconds; one that is older than history.keep_days was deleted.{damage}"
         )
 
 

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# The header of a table, which has no other room for what its reader must know.
+NOTES = "Septet-Notes"
+
 
 class _Page(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -31,6 +31,7 @@ from services.access.audit import Actor, Entry
 from services.access.caller import ADDRESS, CALLER, Caller, Role
 from services.fields import Kind, read_fields
 from services.history.answers import (
+    NOTES,
     BacktestPage,
     ErasurePage,
     PredictionsPage,
@@ -53,7 +54,7 @@ from services.history.questions import (
     TrendsQuestion,
 )
 from services.openapi.bodies import body_of
-from services.openapi.problems import route_errors
+from services.openapi.problems import header, route_errors
 
 if TYPE_CHECKING:
     from services.runtime import Runtime
@@ -70,6 +71,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 _TABLE: dict[int | str, dict[str, Any]] = {
     200: {
+        "headers": {name: header(name) for name in ("Link", NOTES)},
         "content": {
             kind: {"schema": {"type": "string", "format": "binary"}}
             for kind in (
@@ -77,7 +79,7 @@ _TABLE: dict[int | str, dict[str, Any]] = {
                 "application/vnd.apache.parquet",
                 "application/vnd.apache.arrow.stream",
             )
-        }
+        },
     }
 }
 _Id = Annotated[PredictionId, Path(description="The prediction_id of an answer.")]

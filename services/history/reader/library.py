@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from bentos.predictor import Predictor
 from core.config import ModelConfig
 from core.errors import ModelUnknown
-from services.history.answers import Receipt, Series
+from services.history.answers import NOTES, Receipt, Series
 from services.history.log import PredictionLog
 from services.history.questions import (
     CompareQuestion,
@@ -143,10 +143,12 @@ class Library:
         if question.format == "json":
             return page_answer(self.pages.read(question, kind))
         with self.turns.of(question.limit):
-            table, _scan, following = self.pages.table(question, kind)
+            table, scan, following = self.pages.table(question, kind)
             content = write_table(table, question.format)
         name = f"{question.model}.{question.format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        if scan.notes:
+            headers[NOTES] = " ".join(scan.notes)
         if following is not None:
             headers["Link"] = f'<?{_query(question, following)}>; rel="next"'
         return Answer(content, MEDIA_TYPES[question.format], headers)

@@ -92,14 +92,17 @@ class Receipts:
             int.from_bytes(key[:6], "big") / 1000
             < clock.now_s() + outcomes.ID_MARGIN.total_seconds()
         )
+        unread = 0
         for model in self.models if is_possible else ():
             if models is None or model in models:
                 found = self._find_in(model, key)
-                if found is not None:
+                if not isinstance(found, int):
                     return found
-        raise PredictionUnknown(prediction_id)
+                unread += found
+        raise PredictionUnknown(prediction_id, unread)
 
-    def _find_in(self, model: str, key: bytes) -> _Found | None:
+    def _find_in(self, model: str, key: bytes) -> _Found | int:
+        """Give a prediction; else how many files could not be read in which it may stand."""
         at = time_of(key)
 
         def scan() -> Scan:
@@ -110,14 +113,16 @@ class Receipts:
                 holding=key.hex(),
             )
 
-        def ask() -> _Found | None:
+        def ask() -> _Found | int:
             found = scan()
             if not found.files:
-                return None
+                return found.left_out
             query = f"SELECT * FROM {found.source} WHERE prediction_id = $key"
             rows = self.database.rows(query, {"key": key}, found)
             # Here, because a text that was damaged may be no JSON any more.
-            return (prediction_of(model, rows[0], found.releases), rows[0], found) if rows else None
+            if not rows:
+                return found.left_out
+            return prediction_of(model, rows[0], found.releases), rows[0], found
 
         return self.database.ask(ask, scan)
 

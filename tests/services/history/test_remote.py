@@ -17,6 +17,7 @@ from core import history_faults
 from core.errors import SeptetError
 from core.history_faults import HistoryDown
 from core.settings import Settings
+from services.history.answers import NOTES
 from services.history.historian import Counter, Questions
 from services.history.questions import RowsQuestion
 from services.history.reader.library import Answer, Asking
@@ -84,3 +85,12 @@ def test_each_refusal_of_the_history_comes_as_it_was_raised(
         told(tmp_path, answer=raised)
     assert type(met.value) is kind
     assert (met.value.detail, met.value.headers) == (raised.detail, raised.headers)
+
+
+def test_what_a_table_says_beside_its_rows_comes_with_it(tmp_path: Path) -> None:
+    headers = {NOTES: "1 file is left out.", "Link": "<?a>", "X-Of-Its-Own": "1"}
+    found = told(tmp_path, answer=Answer(b"rows", "text/csv", headers))
+    assert (found.content, found.media_type.partition(";")[0]) == (b"rows", "text/csv")
+    assert {name.lower(): value for name, value in found.headers.items()} == {
+        "septet-notes": "1 file is left out.", "link": "<?a>",
+    }  # fmt: skip

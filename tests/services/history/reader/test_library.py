@@ -11,6 +11,7 @@ import pytest
 
 from core.history_faults import ExportsBusy
 from core.settings import Settings
+from services.history.answers import NOTES
 from services.history.historian import build_library
 from services.history.log import PredictionLog
 from services.history.questions import PAGE_ROWS, RowsQuestion
@@ -54,3 +55,14 @@ def test_a_large_table_is_refused_while_others_are_written_and_a_small_one_is_no
             table(library, limit=PAGE_ROWS + 1)
         assert table(library, limit=PAGE_ROWS).content == whole.content
     assert table(library, limit=PAGE_ROWS + 1).content == whole.content
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
+def test_a_table_without_the_rows_of_a_damaged_file_says_so_in_a_header(
+    library: Library, paths: list[Path], form: str
+) -> None:
+    assert NOTES not in (table(library, format=form).headers or {})
+    paths[0].write_bytes(paths[0].read_bytes()[:-40])
+    headers = table(library, format=form).headers or {}
+    assert headers[NOTES].startswith("1 file of the log could not be read and is left out")
+    assert headers[NOTES].isascii()

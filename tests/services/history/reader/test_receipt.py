@@ -128,8 +128,13 @@ def test_one_in_a_damaged_file_is_unknown_and_no_failure(
     facts = {"at": START, "prediction_id": key, "drivers": '{"note":1}'}
     [path] = keep(log, "churn", predicted([facts]))
     path.write_bytes(path.read_bytes().replace(b'{"note"', b'x"note"'))
-    with pytest.raises(PredictionUnknown):
+    with pytest.raises(PredictionUnknown, match="may stand in 1 file that could not be read"):
         receipts.read(str(UUID(bytes=key)), None)
+    # Nobody learns so of a model that the key does not open, nor of what the file cannot hold.
+    for identifier, models in ((key, ["pricing"]), (identity(START + HOUR), None)):
+        with pytest.raises(PredictionUnknown) as unknown:
+            receipts.read(str(UUID(bytes=identifier)), models)
+        assert "could not be read" not in unknown.value.detail
 
 
 def test_nothing_is_known_until_it_is_told(log: PredictionLog, receipts: Receipts) -> None:
