@@ -11,7 +11,7 @@ steps is known once that of each is. A receipt alone tells what is known so far,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,9 @@ from services.history.reader.scan import Period, Scan
 
 # An id is made a little before the row is kept; a clock that was set back adds to it.
 ID_MARGIN = timedelta(hours=2)
+# Files of outcomes are of a month: so near each other, periods lead to the same ones.
+_NEAR = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Reserved by DuckDB.
 _AT = '"at"'
 _FIELDS = ("value", "amount", "happened_at")
@@ -33,7 +36,7 @@ _TOLD = """
 """
 # Of all outcomes those of the predictions, where these are few.
 _OF_FEW = """(
-    SELECT * FROM read_parquet($told) WHERE outcome_of IN (SELECT prediction_id FROM p)
+    SELECT * FROM read_parquet({files}) WHERE outcome_of IN (SELECT prediction_id FROM p)
         OR outcome_of IS NULL AND entity IN (SELECT entity FROM p)
 )"""
 # By id, then by entity: of each alone DuckDB passes over the groups of rows that cannot hold it.
@@ -89,9 +92,9 @@ def joined(predictions: str, kind: type[Predictor]) -> str:
     return f"WITH p AS ({keys}), {known} SELECT {columns} FROM ({predictions}) s {_KNOWN_TO}"
 
 
-def joined_few(predictions: str, kind: type[Predictor]) -> str:
+def joined_few(predictions: str, kind: type[Predictor], *, files: str = "$told") -> str:
     """Write the same query for a page of predictions, which are read once; see ``joined``."""
-    known = _known(kind, _OF_FEW)
+    known = _known(kind, _OF_FEW.format(files=files))
     return f"WITH p AS ({predictions}), {known} SELECT {_with_known(kind)} FROM p s {_KNOWN_TO}"
 
 
@@ -137,6 +140,17 @@ def _known(kind: type[Predictor], source: str) -> str:
     """
 
 
+def time_of(key: bytes) -> datetime:
+    """Give the time at which an id was made.
+
+    Parameters
+    ----------
+    key
+        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
+    """
+    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))
+
+
 def has_steps(kind: type[Predictor]) -> bool:
     """Say whether an answer is about many times."""
     return bool(kind.STEPS or kind.WEEKS)
@@ -164,6 +178,28 @@ def _needed(kind: type[Predictor]) -> list[str]:
     more = [RESULT + kind.STEPS.partition(".")[0]] if kind.STEPS else []
     more += [INPUT + kind.WEEKS] if kind.WEEKS else []
     return ["prediction_id", "entity", "as_of", *more]
+
+
+def of_few(rows: Sequence[Mapping[str, Any]], kind: type[Predictor]) -> tuple[str, dict[str, Any]]:
+    """Write the query that gives predictions their outcomes, by what they were read as.
+
+    Parameters
+    ----------
+    rows
+        Their rows of the log, with the columns of ``needs``.
+    kind
+        The model's predictor.
+
+    Returns
+    -------
+    tuple of str and dict
+        SQL that gives the columns of ``joined``, in which ``$files`` are those of the outcomes, and
+        the values in it.
+    """
+    names = _needed(kind)
+    columns = ", ".join(f"unnest(CAST(${name} AS {_type(name)}[])) AS {name}" for name in names)
+    sql = joined_few(f"SELECT {columns}", kind, files="$files")
+    return sql, {name: [row[name] for row in rows] for name in names}
 
 
 def of_one(row: Mapping[str, Any], kind: type[Predictor]) -> tuple[str, dict[str, Any]]:
@@ -214,6 +250,33 @@ def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> 
         # The weeks of an answer begin with it.
         periods.append((as_of, None if kind.WEEKS else as_of))
     return periods
+
+
+def about_few(rows: Sequence[Mapping[str, Any]], kind: type[Predictor]) -> list[Period]:
+    """Give what outcomes may be about that belong to some predictions.
+
+    Parameters
+    ----------
+    rows
+        Their rows of the log, with the columns of ``needs``.
+    kind
+        The model's predictor.
+
+    Returns
+    -------
+    list of Period
+        In order; those that lie near each other are one.
+    """
+    found: list[Period] = []
+    periods = [one for row in rows for one in about_one(row, kind, time_of(row["prediction_id"]))]
+    for since, until in sorted(periods, key=lambda one: one[0]):
+        first, last = found[-1] if found else (since, since)
+        if found and last is not None and since - last > _NEAR:
+            found.append((since, until))
+        else:
+            end = None if last is None or until is None else max(last, until)
+            found[-1:] = [(first, end)]
+    return found
 
 
 def about_many(

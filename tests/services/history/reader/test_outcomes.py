@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,6 @@ from services.history.log import PredictionLog
 from services.history.questions import OutcomesQuestion, TrendsQuestion
 from services.history.reader import outcomes
 from services.history.reader.database import Database
-from services.history.reader.receipt import time_of
 from services.history.reader.told import Outcomes
 from services.history.reader.trends import Trends
 from tests.services.history.reader.tables import (
@@ -73,6 +72,16 @@ def joined(database: Database, kind: type[Predictor], model: str) -> list[Told]:
         )
     )
     assert few == found
+    with_keys = database.rows(f'{predictions} ORDER BY "at"', {}, scan)
+    read_before, params = outcomes.of_few(with_keys, kind)
+    near = database.scanner.scan(
+        outcomes.place_of(model), about=outcomes.about_few(with_keys, kind)
+    )
+    if near.files:
+        by_id = {row["prediction_id"]: row for row in database.rows(read_before, params, near)}
+        assert [{"at": row["at"], **by_id[row["prediction_id"]]} for row in found] == found
+    else:
+        assert not any(row["outcome_steps"] for row in found)
     about = outcomes.about_many(scan, kind, lambda sql: database.rows(sql, {}, scan))
     pruned = list(database.scanner.scan(outcomes.place_of(model), about=about).files)
     if pruned:
@@ -93,7 +102,7 @@ def of_one(
 ) -> dict[str, Any]:
     """Give what a receipt says of a prediction."""
     query, params = outcomes.of_one(row, kind)
-    about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
+    about = outcomes.about_one(row, kind, outcomes.time_of(row["prediction_id"]))
     told = database.scanner.scan(outcomes.place_of(model), about=about)
     if not told.files:
         return {"outcome_value": None, "outcome_steps": 0}
@@ -186,6 +195,22 @@ def test_what_comes_in_parts_is_put_together(log: PredictionLog, database: Datab
     assert seen == OutcomeSeen(
         value=1.0, amount=25.0, steps=1, happened_at=happened, told_at=told_at(3)
     )
+
+
+def test_times_that_lie_near_each_other_are_looked_for_together() -> None:
+    end = datetime(9999, 12, 31, tzinfo=UTC)
+    rows = [
+        {"prediction_id": identity(at), "entity": "c1", "as_of": as_of, "input_period_weeks": 2}
+        for at, as_of in (
+            (START, START - 60 * DAY), (START + HOUR, None), (START + 3 * HOUR, end),
+        )
+    ]  # fmt: skip
+    about = outcomes.about_few(rows, TinyPredictor)
+    assert about == [
+        (START - 60 * DAY, START - 60 * DAY), (START, START + 3 * HOUR), (end, end),
+    ]  # fmt: skip
+    # The weeks of a plan go on from its begin.
+    assert outcomes.about_few(rows, predictor_type("budget")) == [(START - 60 * DAY, None)]
 
 
 class TestSteps:
