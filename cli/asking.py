@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from types import MappingProxyType
@@ -81,6 +82,22 @@ class PlatformRefused(SeptetError):
         return self._code
 
 
+@dataclass(frozen=True)
+class Download:
+    """An answer as it is.
+
+    Parameters
+    ----------
+    content
+        Its body.
+    notes
+        What a reader of it must know, as the header ``Septet-Notes`` says; empty without one.
+    """
+
+    content: bytes
+    notes: str
+
+
 class Asker:
     """Asks one platform with one key; as a context, over one connection.
 
@@ -142,8 +159,8 @@ class Asker:
         """
         return self._ask("GET", _target(path, query), None)
 
-    def download(self, path: str, query: Query | None = None) -> bytes:
-        """Read; give the answer as it is, such as a picture.
+    def download(self, path: str, query: Query | None = None) -> Download:
+        """Read; give the answer as it is, such as a picture, with its notes.
 
         Parameters
         ----------
@@ -161,7 +178,7 @@ class Asker:
         """
         response, content = self._exchange("GET", _target(path, query), None)
         if response.status in _SUCCESS:
-            return content
+            return Download(content, response.getheader("Septet-Notes", ""))
         said = _read_json(content)
         raise PlatformRefused(response.status, said if isinstance(said, dict) else {})
 

@@ -53,7 +53,12 @@ def predictions(
     entity: Annotated[str | None, typer.Option(help="Whom they are about.")] = None,
     where: _Where = None,
     more: _More = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most rows.")] = 20,
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100_000, help="Most rows; over 1,000 into .csv, .parquet or .arrow alone."
+        ),
+    ] = 20,
     output: _Output = None,
     url: _Url = None,
     key_file: _KeyFile = None,
@@ -359,11 +364,13 @@ def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Seque
     if form not in forms:
         allowed = f"a name that ends in .{', .'.join(forms)} is allowed"
         raise FieldsInvalid([FieldProblem("--output", f"is {output.name[:80]!r}", allowed)])
-    content = asker.download(path, {**query, "format": form})
+    found = asker.download(path, {**query, "format": form})
     try:
-        output.write_bytes(content)
+        output.write_bytes(found.content)
     except OSError as error:
         wrong = f"cannot be written: {error.strerror}"
         allowed = "a file in a folder that is there is allowed"
         raise FieldsInvalid([FieldProblem("--output", wrong, allowed)]) from error
     err().print(f"Written: {output}", markup=False)
+    if found.notes:
+        err().print(found.notes, markup=False)

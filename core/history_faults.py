@@ -5,6 +5,7 @@
     SeptetError
     ├── HistoryDown            503   the process that reads the log does not answer
     ├── HistoryTooLarge        422   a question takes too long, or too much memory
+    ├── ExportsBusy            503   as many large tables are written as may be at once
     ├── ReplayImpossible       409   what was asked is not all there
     ├── ReleaseGone            410   the version's artifact is no longer there
     ├── Forbidden
@@ -69,6 +70,30 @@ class HistoryTooLarge(SeptetError):
         )
 
 
+class ExportsBusy(SeptetError):
+    """As many large tables are being written as may be at once.
+
+    Parameters
+    ----------
+    most
+        Large tables that are written at once.
+    """
+
+    status = 503
+    title = "Other exports are under way"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} large tables of predictions are being written already, as many as may be at "
+            "once. Try again in a few seconds, or ask for up to 1,000 rows a page."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "5"}
+
+
 class PredictionUnknown(NotFound):
     """No prediction has this id.
 
@@ -76,14 +101,20 @@ class PredictionUnknown(NotFound):
     ----------
     prediction_id
         What was asked for.
+    unread
+        Files in which it may stand, and which could not be read.
     """
 
     title = "No such prediction"
 
-    def __init__(self, prediction_id: str) -> None:
+    def __init__(self, prediction_id: str, unread: int = 0) -> None:
+        damage = ""
+        if unread:
+            files = "1 file" if unread == 1 else f"{unread} files"
+            damage = f" It may stand in {files} that could not be read, as the worker's log says."
         super().__init__(
             f"The log has no prediction {prediction_id}. One that was made a moment ago is there "
-            "within seconds; one that is older than history.keep_days was deleted."
+            f"within seconds; one that is older than history.keep_days was deleted.{damage}"
         )
 
 
@@ -178,5 +209,5 @@ class ExportTooLarge(Forbidden):
     def __init__(self, limit: int, most: int) -> None:
         super().__init__(
             f"limit={limit:,} needs the role operator; others take up to {most:,} rows a page, and "
-            "`next` leads to the following page."
+            "the header Link leads to the following page."
         )

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from bentos.reply import Headers
 
 _ALLOWED_HEADERS = b"authorization, content-type, idempotency-key, x-api-key, x-request-id"
-_SHOWN_HEADERS = b"idempotent-replayed, ratelimit, ratelimit-policy, retry-after, x-request-id"
+_SHOWN_HEADERS = (
+    b"idempotent-replayed, link, ratelimit, ratelimit-policy, retry-after, septet-notes, "
+    b"x-request-id"
+)
 _PREFLIGHT_SECONDS = b"600"
 
 

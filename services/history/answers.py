@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# The header of a table, which has no other room for what its reader must know.
+NOTES = "Septet-Notes"
+
 
 class _Page(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,7 +106,8 @@ class Receipt(Prediction):
     lineage: Lineage | None = Field(description="Null for a release that was not noted.")
     outcome: OutcomeSeen | None = Field(description="What really happened; null until it is told.")
     outcome_due_at: datetime | None = Field(
-        description="When the outcome can be known; null where the model has no horizon."
+        description="When the outcome can be known; null where the model has no horizon, or "
+        "after the year 9999."
     )
     notes: list[str] = Field(description="What a reader must know.")
 
@@ -164,7 +168,7 @@ class BacktestPage(_Page):
     refused: int = Field(description="Rows that the version refuses.")
     left_out: int = Field(description="Rows that are masked, and cannot be asked again.")
     changed: int = Field(description="Rows whose answer is not the same, byte for byte.")
-    told: int = Field(description="Rows whose outcome is known.")
+    told: int = Field(description="Rows whose outcome is known, that of each step if of many.")
     was_error: float | None = Field(
         description="Error of what was answered then, over rows whose outcome is known: mean "
         "squared error of a probability (Brier 1950), mean absolute error of a number."

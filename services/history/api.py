@@ -17,6 +17,7 @@ from core.errors import ModelUnknown
 from core.history_faults import (
     BacktestUnknown,
     ErasureUnknown,
+    ExportsBusy,
     ExportTooLarge,
     HistoryDown,
     HistoryTooLarge,
@@ -30,6 +31,7 @@ from services.access.audit import Actor, Entry
 from services.access.caller import ADDRESS, CALLER, Caller, Role
 from services.fields import Kind, read_fields
 from services.history.answers import (
+    NOTES,
     BacktestPage,
     ErasurePage,
     PredictionsPage,
@@ -52,7 +54,7 @@ from services.history.questions import (
     TrendsQuestion,
 )
 from services.openapi.bodies import body_of
-from services.openapi.problems import route_errors
+from services.openapi.problems import header, route_errors
 from services.query import said_once
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 _TABLE: dict[int | str, dict[str, Any]] = {
     200: {
+        "headers": {name: header(name) for name in ("Link", NOTES)},
         "content": {
             kind: {"schema": {"type": "string", "format": "binary"}}
             for kind in (
@@ -77,7 +80,7 @@ _TABLE: dict[int | str, dict[str, Any]] = {
                 "application/vnd.apache.parquet",
                 "application/vnd.apache.arrow.stream",
             )
-        }
+        },
     }
 }
 _Id = Annotated[PredictionId, Path(description="The prediction_id of an answer.")]
@@ -110,7 +113,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         "/predictions",
         summary="Predictions that were made",
         response_model=PredictionsPage,
-        responses=_TABLE | route_errors(ExportTooLarge, *_OF_MODEL),
+        responses=_TABLE | route_errors(ExportTooLarge, ExportsBusy, *_OF_MODEL),
     )
     async def predictions(request: Request, query: Annotated[RowsQuestion, Query()]) -> Response:
         """Show predictions, the newest first: a page of JSON, CSV, Parquet or Arrow."""

@@ -124,12 +124,27 @@ class RowsQuestion(Filters):
     """A page of predictions, the newest first."""
 
     limit: Whole = Field(
-        default=100, ge=1, le=EXPORT_ROWS, description="Most rows; over 1,000 for operators."
+        default=100,
+        ge=1,
+        le=EXPORT_ROWS,
+        description="Most rows: of json up to 1,000; of csv, parquet and arrow up to 100,000, over "
+        "1,000 for operators.",
     )
     cursor: Text | None = Field(default=None, description="`next` of the page before this one.")
     format: Literal["json", "csv", "parquet", "arrow"] = Field(
         default="json", description="json, or a table as csv, parquet or arrow."
     )
+
+    @model_validator(mode="after")
+    def _is_no_large_json(self) -> Self:
+        # Rows of JSON take many times the memory of a table, and no bound of DuckDB's is over it.
+        if self.format == "json" and self.limit > PAGE_ROWS:
+            raise ValueError(
+                f"limit is more than the {PAGE_ROWS:,} rows of a page of json; it should be at "
+                f"most {PAGE_ROWS:,}, or the format csv, parquet or arrow, which take up to "
+                f"{EXPORT_ROWS:,}"
+            )
+        return self
 
 
 Measure = Literal["volume", "value", "flagged", "latency", "errors", "outcomes"]

@@ -17,6 +17,7 @@ from bentos.border import DEADLINE_SECONDS
 from core import errors as e
 from core import history_faults as h
 from core import refusals as r
+from services.history.answers import NOTES
 from services.history.token import history_token
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 2.0
 # Below the deadline of the border, so that what we say of it reaches the caller.
 ASK_SECONDS = DEADLINE_SECONDS - 2.0
+_PASSED = frozenset({"content-disposition", "link", NOTES.lower()})
 _OK = 200
 _KINDS: Mapping[str, type[e.SeptetError]] = {
     kind.__name__: kind
     for kind in (
-        h.BacktestUnknown, h.ErasureUnknown, h.ExportTooLarge, h.HistoryTooLarge,
+        h.BacktestUnknown, h.ErasureUnknown, h.ExportsBusy, h.ExportTooLarge, h.HistoryTooLarge,
         h.PredictionUnknown, h.ReleaseGone, h.ReplayImpossible, r.QueryInvalid, r.FieldsInvalid,
         e.ModelUnknown, e.RegistryDown,
     )
@@ -100,9 +102,7 @@ class Historian:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise h.HistoryDown(address, type(error).__name__) from error
         if status == _OK:
-            passed = {
-                k: v for k, v in headers.items() if k.lower() in {"content-disposition", "link"}
-            }
+            passed = {k: v for k, v in headers.items() if k.lower() in _PASSED}
             return Told(body, headers["Content-Type"], passed)
         raise _error_of(body, address=address, status=status)
 

@@ -121,6 +121,18 @@ HEADERS: Mapping[str, Json] = {
         "schema": {"type": "string"},
         "example": 'Basic realm="Septet: any name, the API key as password"',
     },
+    "Link": {
+        "description": "Of a table: the query of the following page (RFC 8288); none on the last.",
+        "schema": {"type": "string"},
+        "example": '<?model=churn&format=csv&cursor=AAAA>; rel="next"',
+    },
+    "Septet-Notes": {
+        "description": "Of a table: what its reader must know, such as files of the log that could "
+        "not be read; ASCII, and only where there is something.",
+        "schema": {"type": "string"},
+        "example": "1 file of the log could not be read and is left out; "
+        "the worker's log names it.",
+    },
     "Connection": {
         "description": "`close`: the rest of the request is not read.",
         "schema": {"type": "string"},

@@ -59,6 +59,8 @@ _BY_CLASS: Mapping[str, Mapping[str, object]] = {
         "allowed": "a past time with its zone since 2000 is allowed, such as 2026-03-01T09:00:00Z",
     },
     "HeadersTooLarge": {"limit_bytes": 32_768},
+    "ExportsBusy": {"most": 2},
+    "HistoryTooLarge": {"seconds": 15.0},
     "HistoryDown": {"address": "http://127.0.0.1:8802", "fault": "ClientConnectorError"},
     "ReleaseGone": {"fault": "MLflow has no artifact of it"},
     "ReplayImpossible": {"fault": "its input region is masked"},

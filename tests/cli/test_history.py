@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from uuid_utils import uuid7
 
 from cli.asking import Asker, PlatformDown
 from cli.exits import Exit
+from core import clock
 from core.platform_config import History
 from core.settings import Settings
 from services.history.keeper import build_history
+from services.history.log import PredictionLog
 from tests.cli.test_main import septet
 from tests.conftest import ROOT
 from tests.services.history.archive_house import PORT, Historian, build_house, free_port, wait_until
+from tests.services.history.reader.tables import keep, predicted
 
 ROWS = 12
 
@@ -128,6 +132,17 @@ class TestPredictions:
             rows = (pq.read_table(path) if form == "parquet"
                     else pa.ipc.open_stream(path.read_bytes()).read_all()).to_pylist()  # fmt: skip
         assert {row["prediction_id"] for row in rows} == set(office.answers)
+
+    def test_what_a_damaged_file_took_from_a_table_is_said(
+        self, office: Office, tmp_path: Path
+    ) -> None:
+        log = PredictionLog(office.home / "predictions", owner="me")
+        [broken] = keep(log, "pricing", predicted([{"at": clock.now() - timedelta(days=1)}]))
+        broken.write_bytes(broken.read_bytes()[:-40])
+        result = septet("history", "predictions", "pricing", "-o", str(tmp_path / "out.csv"))
+        assert result.exit_code == Exit.OK
+        assert "1 file of the log could not be read and is left out" in result.stderr
+        assert (tmp_path / "out.csv").exists()
 
     def test_a_form_that_there_is_not_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "out.xlsx"
@@ -238,10 +253,10 @@ def test_a_key_that_may_not_is_refused(office: Office, tmp_path: Path) -> None:
     key.write_text(office.keys["viewer"])
     given = ("--key-file", str(key))
     assert "RoleTooLow" in said("replay", office.some_id, *given, code=Exit.PLATFORM_REFUSED)
-    output = said(
-        "history", "predictions", "churn", "--limit", "2000", *given, code=Exit.PLATFORM_REFUSED
-    )
-    assert "needs the role operator" in output
+    words = ("history", "predictions", "churn", "--limit", "2000", *given)
+    table = ("-o", str(tmp_path / "churn.csv"))
+    assert "needs the role operator" in said(*words, *table, code=Exit.PLATFORM_REFUSED)
+    assert "csv, parquet or arrow, which" in said(*words, code=Exit.PLATFORM_REFUSED)
     # No key is left behind: what a run of tests leaves is searched for them.
     key.unlink()
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import duckdb
 
 # How often is looked, beside the time that a question has.
-_LOOKS = 20
+LOOKS = 20
 
 
 class Alarm:
@@ -69,7 +69,7 @@ class Alarm:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._closed.wait(self._seconds / _LOOKS):
+        while not self._closed.wait(self._seconds / LOOKS):
             now = time.monotonic()
             with self._lock:
                 for cursor, until in self._until.values():

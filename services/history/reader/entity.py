@@ -19,14 +19,13 @@ from services.history.questions import EntityQuestion
 from services.history.reader import outcomes
 from services.history.reader.columns import INPUT, headline, quoted
 from services.history.reader.database import Database
-from services.history.reader.scan import Scan, kind_of
+from services.history.reader.scan import Period, Scan, kind_of
 
 _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("at", "time"), ("model", "text"), ("version", "text"), ("measure", "text"),
     ("value", "number"), ("outcome", "number"), ("as_of", "time"), ("flagged", "boolean"),
     ("found_by", "text"), ("prediction_id", "text"),
 )  # fmt: skip
-_NO_OUTCOME = "NULL::DOUBLE AS outcome_value, NULL::DOUBLE AS outcome_amount"
 Row = dict[str, Any]
 
 
@@ -98,30 +97,38 @@ class Entities:
         """Read what a model said."""
         since, until = question.span
         kind = self.kind_of(model)
+        about: list[Period] = []
 
         def scan() -> Scan:
             return self.database.scanner.scan(model, since=since, until=until)
 
         def happened() -> Scan:
-            return self.database.scanner.scan(outcomes.place_of(model))
+            return self.database.scanner.scan(outcomes.place_of(model), about=about)
 
         def ask() -> tuple[list[Row], tuple[str, ...]]:
             found = scan()
             if not found.files:
                 return [], found.notes
-            told = happened()
             query = _query(found, kind, keys, question.limit)
             params: Row = {"since": since, "until": until, "entity": entity}
             params["hashed"] = found.written(entity)
-            if told.files:
-                query = outcomes.joined_few(query, kind)
-                params["told"] = list(told.files)
-            else:
-                query = f"SELECT *, {_NO_OUTCOME} FROM ({query})"
             rows = self.database.rows(query, params, found)
-            return [_row(row, model, kind, found) for row in rows], (*found.notes, *told.notes)
+            if not rows:
+                return [], found.notes
+            about[:] = outcomes.about_few(rows, kind)
+            told = happened()
+            known = self._known(rows, kind, told)
+            seen = [_row(row, known.get(row["prediction_id"]), model, kind, found) for row in rows]
+            return seen, (*found.notes, *told.notes)
 
         return self.database.ask(ask, scan, happened)
+
+    def _known(self, rows: list[Row], kind: type[Predictor], told: Scan) -> dict[bytes, Row]:
+        """Give what is known to have happened after predictions, by their ids."""
+        if not told.files:
+            return {}
+        query, params = outcomes.of_few(rows, kind)
+        return {row["prediction_id"]: row for row in self.database.rows(query, params, told)}
 
 
 def _query(scan: Scan, kind: type[Predictor], keys: list[str], limit: int) -> str:
@@ -146,16 +153,19 @@ def _text(name: str) -> str:
     return "'" + name.replace("'", "''") + "'"
 
 
-def _row(row: Row, model: str, kind: type[Predictor], scan: Scan) -> Row:
+def _row(row: Row, known: Row | None, model: str, kind: type[Predictor], scan: Scan) -> Row:
     release = scan.releases.get(row["version"], {})
-    is_amount = kind.HEADLINE.endswith("_amount") and row["outcome_amount"] is not None
+    value, amount = (
+        None if known is None else known[name] for name in ("outcome_value", "outcome_amount")
+    )
+    is_amount = kind.HEADLINE.endswith("_amount") and amount is not None
     return {
         **row,
         "model": model,
         "measure": f"{model}: {kind.HEADLINE}",
         "found_by": row["found_by"] or release.get("entity"),
         # On the scale of what was said, so that both can be drawn beside each other.
-        "outcome": row["outcome_amount"] if is_amount else row["outcome_value"],
+        "outcome": amount if is_amount else value,
         "prediction_id": str(UUID(bytes=row["prediction_id"])),
     }
 

@@ -4,20 +4,65 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.history_faults import ExportsBusy
 from services.access.export import safe_cell
+from services.history.questions import PAGE_ROWS
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
+
+# Each is held whole until it is sent, beside the memory that DuckDB is bound to.
+LARGE_AT_ONCE = 2
+
+
+class Turns:
+    """Lets few large tables be written at once; small ones always.
+
+    Parameters
+    ----------
+    most
+        How many large ones.
+    """
+
+    def __init__(self, most: int = LARGE_AT_ONCE) -> None:
+        self._most = most
+        self._free = threading.BoundedSemaphore(most)
+
+    @contextmanager
+    def of(self, rows: int) -> Iterator[None]:
+        """Hold a turn meanwhile.
+
+        Parameters
+        ----------
+        rows
+            How many the table may have.
+
+        Raises
+        ------
+        ExportsBusy
+            It is a large one, and others are under way.
+        """
+        if rows <= PAGE_ROWS:
+            yield
+            return
+        if not self._free.acquire(blocking=False):
+            raise ExportsBusy(self._most)
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 def write_table(table: pa.Table, form: str) -> bytes:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from bentos.predictor import Predictor
 from core.config import ModelConfig
 from core.errors import ModelUnknown
-from services.history.answers import Receipt, Series
+from services.history.answers import NOTES, Receipt, Series
 from services.history.log import PredictionLog
 from services.history.questions import (
     CompareQuestion,
@@ -31,7 +31,7 @@ from services.history.reader.cursor import Sealer
 from services.history.reader.database import Database
 from services.history.reader.drawing import draw
 from services.history.reader.entity import Entities
-from services.history.reader.export import MEDIA_TYPES, write_table
+from services.history.reader.export import MEDIA_TYPES, Turns, write_table
 from services.history.reader.feature import Features, ProfileOf, no_profile
 from services.history.reader.page import Pages
 from services.history.reader.proof import read_erasure
@@ -123,6 +123,7 @@ class Library:
         self._kind_of = kind_of
         self.database = Database(log, hashed=hashed, spill=spill)
         self.pages = Pages(self.database, Sealer(secret))
+        self.turns = Turns()
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)
         self.replays = Replays(self.receipts, archive)
         self.backtests = Backtests(self.database, archive, kind_of)
@@ -141,12 +142,15 @@ class Library:
         kind = self._kind(question.model)
         if question.format == "json":
             return page_answer(self.pages.read(question, kind))
-        table, _scan, following = self.pages.table(question, kind)
+        with self.turns.of(question.limit):
+            table, scan, following = self.pages.table(question, kind)
+            content = write_table(table, question.format)
         name = f"{question.model}.{question.format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        if scan.notes:
+            headers[NOTES] = " ".join(scan.notes)
         if following is not None:
             headers["Link"] = f'<?{_query(question, following)}>; rel="next"'
-        content = write_table(table, question.format)
         return Answer(content, MEDIA_TYPES[question.format], headers)
 
     def receipt(self, _question: BaseModel, asking: Asking) -> Answer:

@@ -4,11 +4,14 @@ An outcome by prediction id belongs to that prediction; one by entity to every p
 with a time, to those that were made as of then; where an answer is about many steps, to those whose
 steps hold the time. Of several the one received last counts, field by field; one by prediction id
 counts before one by entity.
+
+Beside what was predicted in all stands what happened in all: the outcome of an answer about many
+steps is known once that of each is. A receipt alone tells what is known so far, and of how many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +24,9 @@ from services.history.reader.scan import Period, Scan
 
 # An id is made a little before the row is kept; a clock that was set back adds to it.
 ID_MARGIN = timedelta(hours=2)
+# Files of outcomes are of a month: so near each other, periods lead to the same ones.
+_NEAR = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Reserved by DuckDB.
 _AT = '"at"'
 _FIELDS = ("value", "amount", "happened_at")
@@ -30,7 +36,7 @@ _TOLD = """
 """
 # Of all outcomes those of the predictions, where these are few.
 _OF_FEW = """(
-    SELECT * FROM read_parquet($told) WHERE outcome_of IN (SELECT prediction_id FROM p)
+    SELECT * FROM read_parquet({files}) WHERE outcome_of IN (SELECT prediction_id FROM p)
         OR outcome_of IS NULL AND entity IN (SELECT entity FROM p)
 )"""
 # By id, then by entity: of each alone DuckDB passes over the groups of rows that cannot hold it.
@@ -49,7 +55,8 @@ _KNOWN = """
     max(happened_at) AS outcome_at, max(told_at) AS outcome_told_at
 """
 _WITH_KNOWN = """
-    s.*, k.* EXCLUDE (prediction_id, outcome_steps), coalesce(k.outcome_steps, 0) AS outcome_steps
+    s.*, k.* EXCLUDE (prediction_id, outcome_value, outcome_steps, valued_steps),
+    {value} AS outcome_value, coalesce(k.outcome_steps, 0) AS outcome_steps
 """
 _KNOWN_TO = "LEFT JOIN known k ON k.prediction_id = s.prediction_id"
 
@@ -75,18 +82,35 @@ def joined(predictions: str, kind: type[Predictor]) -> str:
     -------
     str
         SQL of the same rows with ``outcome_value``, ``outcome_amount``, ``outcome_steps``,
-        ``outcome_at`` and ``outcome_told_at``.
+        ``outcome_at`` and ``outcome_told_at``. Where an answer is about many steps, the value is
+        their sum, and null until all of them have one.
     """
     # In memory are their keys alone, however many columns they have.
     keys = f"SELECT {needs(kind)} FROM ({predictions})"
     known = _known(kind, "read_parquet($told)")
-    return f"WITH p AS ({keys}), {known} SELECT {_WITH_KNOWN} FROM ({predictions}) s {_KNOWN_TO}"
+    columns = _with_known(kind)
+    return f"WITH p AS ({keys}), {known} SELECT {columns} FROM ({predictions}) s {_KNOWN_TO}"
 
 
-def joined_few(predictions: str, kind: type[Predictor]) -> str:
+def joined_few(predictions: str, kind: type[Predictor], *, files: str = "$told") -> str:
     """Write the same query for a page of predictions, which are read once; see ``joined``."""
-    known = _known(kind, _OF_FEW)
-    return f"WITH p AS ({predictions}), {known} SELECT {_WITH_KNOWN} FROM p s {_KNOWN_TO}"
+    known = _known(kind, _OF_FEW.format(files=files))
+    return f"WITH p AS ({predictions}), {known} SELECT {_with_known(kind)} FROM p s {_KNOWN_TO}"
+
+
+def _with_known(kind: type[Predictor]) -> str:
+    """Write the columns of predictions ``s`` with what is known of them, ``k``."""
+    value = "k.outcome_value"
+    if (steps := _steps(kind)) is not None:
+        value = f"CASE WHEN k.valued_steps >= {steps} THEN {value} END"
+    return _WITH_KNOWN.format(value=value)
+
+
+def _steps(kind: type[Predictor]) -> str | None:
+    """Write of how many steps a prediction ``s`` is; nothing for a model without."""
+    if kind.STEPS:
+        return f"json_array_length(s.{RESULT}{kind.STEPS.partition('.')[0]})"
+    return f"s.{INPUT}{kind.WEEKS}" if kind.WEEKS else None
 
 
 def _known(kind: type[Predictor], source: str) -> str:
@@ -109,8 +133,22 @@ def _known(kind: type[Predictor], source: str) -> str:
         SELECT prediction_id, {_step(kind)} AS step, {last}, max(told_at) AS told_at
         FROM hits GROUP BY ALL
     ),
-    known AS (SELECT prediction_id, {_KNOWN} FROM by_step GROUP BY prediction_id)
+    known AS (
+        SELECT prediction_id, {_KNOWN}, count(value) AS valued_steps
+        FROM by_step GROUP BY prediction_id
+    )
     """
+
+
+def time_of(key: bytes) -> datetime:
+    """Give the time at which an id was made.
+
+    Parameters
+    ----------
+    key
+        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
+    """
+    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))
 
 
 def has_steps(kind: type[Predictor]) -> bool:
@@ -140,6 +178,28 @@ def _needed(kind: type[Predictor]) -> list[str]:
     more = [RESULT + kind.STEPS.partition(".")[0]] if kind.STEPS else []
     more += [INPUT + kind.WEEKS] if kind.WEEKS else []
     return ["prediction_id", "entity", "as_of", *more]
+
+
+def of_few(rows: Sequence[Mapping[str, Any]], kind: type[Predictor]) -> tuple[str, dict[str, Any]]:
+    """Write the query that gives predictions their outcomes, by what they were read as.
+
+    Parameters
+    ----------
+    rows
+        Their rows of the log, with the columns of ``needs``.
+    kind
+        The model's predictor.
+
+    Returns
+    -------
+    tuple of str and dict
+        SQL that gives the columns of ``joined``, in which ``$files`` are those of the outcomes, and
+        the values in it.
+    """
+    names = _needed(kind)
+    columns = ", ".join(f"unnest(CAST(${name} AS {_type(name)}[])) AS {name}" for name in names)
+    sql = joined_few(f"SELECT {columns}", kind, files="$files")
+    return sql, {name: [row[name] for row in rows] for name in names}
 
 
 def of_one(row: Mapping[str, Any], kind: type[Predictor]) -> tuple[str, dict[str, Any]]:
@@ -190,6 +250,33 @@ def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> 
         # The weeks of an answer begin with it.
         periods.append((as_of, None if kind.WEEKS else as_of))
     return periods
+
+
+def about_few(rows: Sequence[Mapping[str, Any]], kind: type[Predictor]) -> list[Period]:
+    """Give what outcomes may be about that belong to some predictions.
+
+    Parameters
+    ----------
+    rows
+        Their rows of the log, with the columns of ``needs``.
+    kind
+        The model's predictor.
+
+    Returns
+    -------
+    list of Period
+        In order; those that lie near each other are one.
+    """
+    found: list[Period] = []
+    periods = [one for row in rows for one in about_one(row, kind, time_of(row["prediction_id"]))]
+    for since, until in sorted(periods, key=lambda one: one[0]):
+        first, last = found[-1] if found else (since, since)
+        if found and last is not None and since - last > _NEAR:
+            found.append((since, until))
+        else:
+            end = None if last is None or until is None else max(last, until)
+            found[-1:] = [(first, end)]
+    return found
 
 
 def about_many(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from services.history.reader.database import Database
 from services.history.reader.prediction import lineage_of, prediction_of
 from services.history.reader.scan import Scan
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Notes = tuple[str, ...]
 _Found = tuple[Prediction, dict[str, Any], Scan]
 
@@ -75,15 +74,12 @@ class Receipts:
         """
         found, row, scan = self._row(prediction_id, models)
         target = self.config_of(found.model).target
-        due = None
         outcome, notes = self._outcome(found.model, row)
-        if target.horizon_days is not None:
-            due = (found.as_of or found.at) + timedelta(days=target.horizon_days)
         return Receipt(
             **found.model_dump(),
             lineage=lineage_of(found.version, scan.releases),
             outcome=outcome,
-            outcome_due_at=due,
+            outcome_due_at=_due(found.as_of or found.at, target.horizon_days),
             notes=[*scan.notes, *notes],
         )
 
@@ -95,15 +91,18 @@ class Receipts:
             int.from_bytes(key[:6], "big") / 1000
             < clock.now_s() + outcomes.ID_MARGIN.total_seconds()
         )
+        unread = 0
         for model in self.models if is_possible else ():
             if models is None or model in models:
                 found = self._find_in(model, key)
-                if found is not None:
+                if not isinstance(found, int):
                     return found
-        raise PredictionUnknown(prediction_id)
+                unread += found
+        raise PredictionUnknown(prediction_id, unread)
 
-    def _find_in(self, model: str, key: bytes) -> _Found | None:
-        at = time_of(key)
+    def _find_in(self, model: str, key: bytes) -> _Found | int:
+        """Give a prediction; else how many files could not be read in which it may stand."""
+        at = outcomes.time_of(key)
 
         def scan() -> Scan:
             return self.database.scanner.scan(
@@ -113,14 +112,16 @@ class Receipts:
                 holding=key.hex(),
             )
 
-        def ask() -> _Found | None:
+        def ask() -> _Found | int:
             found = scan()
             if not found.files:
-                return None
+                return found.left_out
             query = f"SELECT * FROM {found.source} WHERE prediction_id = $key"
             rows = self.database.rows(query, {"key": key}, found)
             # Here, because a text that was damaged may be no JSON any more.
-            return (prediction_of(model, rows[0], found.releases), rows[0], found) if rows else None
+            if not rows:
+                return found.left_out
+            return prediction_of(model, rows[0], found.releases), rows[0], found
 
         return self.database.ask(ask, scan)
 
@@ -128,7 +129,7 @@ class Receipts:
         """Give what is known of what happened, and what a reader must know of that."""
         kind = self.kind_of(model)
         query, params = outcomes.of_one(row, kind)
-        about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
+        about = outcomes.about_one(row, kind, outcomes.time_of(row["prediction_id"]))
 
         def scan() -> Scan:
             return self.database.scanner.scan(outcomes.place_of(model), about=about)
@@ -152,12 +153,12 @@ class Receipts:
         return seen, notes
 
 
-def time_of(key: bytes) -> datetime:
-    """Give the time at which an id was made.
-
-    Parameters
-    ----------
-    key
-        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
-    """
-    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))
+def _due(as_of: datetime, horizon_days: int | None) -> datetime | None:
+    """Give when an outcome can be known; nothing without a horizon, or beyond all calendars."""
+    if horizon_days is None:
+        return None
+    try:
+        return as_of + timedelta(days=horizon_days)
+    except OverflowError:
+        # A caller may send any `as_of` up to the year 9999.
+        return None

@@ -54,8 +54,8 @@ class Scan:
         Who answered, by version.
     is_even
         Whether all have the same columns.
-    notes
-        What a reader of the answer must know: files that could not be read.
+    left_out
+        Files that could not be read.
     hashed
         How a text is written where ``history.masks`` hashes its column; nothing without a secret.
     mixed
@@ -70,10 +70,15 @@ class Scan:
     types: Mapping[str, pa.DataType]
     releases: Descriptions
     is_even: bool
-    notes: tuple[str, ...] = ()
+    left_out: int = 0
     hashed: Hashed | None = None
     mixed: frozenset[str] = frozenset()
     each: tuple[Mapping[str, pa.DataType], ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the answer must know: files that could not be read."""
+        return (_note(self.left_out),) if self.left_out else ()
 
     def written(self, text: str) -> str:
         """Give a text as the log has it where its column is masked; as it is without masks."""
@@ -176,7 +181,6 @@ class Scanner:
             types |= footer.types
             releases |= footer.releases
         is_even = all(footer.types == footers[0].types for footer in footers)
-        notes = (_note(left_out),) if left_out else ()
         mixed = frozenset() if is_even else _mixed(footers)
         each = tuple(footer.types for footer in footers)
         return Scan(
@@ -186,7 +190,7 @@ class Scanner:
             types,
             releases,
             is_even,
-            notes,
+            left_out,
             self.hashed,
             mixed,
             each,

@@ -117,7 +117,7 @@ class Trends:
         followed = number(scan, kind, question.field)
         query = f"""
             SELECT {_step(question.by)} AS step, {_parted(group)} AS part,
-                   {", ".join(_measures(question, followed))}
+                   {", ".join(_measures(question, kind, followed))}
             FROM {source} WHERE {sql} GROUP BY ALL ORDER BY ALL
         """
         return self.database.rows(query, params, scan)
@@ -216,7 +216,7 @@ def _step(by: str) -> str:
     return f"date_trunc('{by}', make_timestamp(epoch_us(\"at\")))"
 
 
-def _measures(question: TrendsQuestion, followed: Column) -> list[str]:
+def _measures(question: TrendsQuestion, kind: type[Predictor], followed: Column) -> list[str]:
     """Write what is measured; the volume always, which the shares need."""
     found = ["count(*) AS volume"]
     asked = set(question.measure)
@@ -238,9 +238,10 @@ def _measures(question: TrendsQuestion, followed: Column) -> list[str]:
             "approx_quantile(latency_us, 0.99) / 1000.0 AS latency_p99_ms",
         ]
     if "outcomes" in asked:
+        known = "outcome_value IS NOT NULL" if outcomes.has_steps(kind) else "outcome_steps > 0"
         found += [
-            "count(*) FILTER (outcome_steps > 0) AS outcomes",
-            "count(*) FILTER (outcome_steps > 0) / count(*) AS outcome_share",
+            f"count(*) FILTER ({known}) AS outcomes",
+            f"count(*) FILTER ({known}) / count(*) AS outcome_share",
             "avg(outcome_value) AS outcome_mean",
         ]
     return found

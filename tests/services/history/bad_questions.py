@@ -55,6 +55,7 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("predictions", CHURN | {"limit": [5, 6]}, 400, "QueryInvalid", "is given 2 times; once is"),
     ("trends", CHURN | {"by": ["day", "day"]}, 400, "QueryInvalid", "is given 2 times; once is"),
     ("predictions", CHURN | {"limit": 0}, 400, "QueryInvalid", "greater than or equal to 1"),
+    ("predictions", CHURN | {"limit": 1001}, 400, "QueryInvalid", "csv, parquet or arrow, which"),
     ("predictions", CHURN | {"format": "xlsx"}, 400, "QueryInvalid", "'parquet'"),
     ("predictions", CHURN | {"cursor": "AAAA"}, 400, "QueryInvalid", "send `next` of the page"),
     ("trends", CHURN | {"group": "regoin"}, 400, "QueryInvalid", "'input.region'?"),

@@ -217,8 +217,8 @@ class TestSeries:
 
 
 class TestWhoMay:
-    def test_a_large_page_needs_an_operator(self, house: House) -> None:
-        asked = {"model": "churn", "limit": 1001}
+    def test_a_large_table_needs_an_operator(self, house: House) -> None:
+        asked = {"model": "churn", "limit": 1001, "format": "csv"}
         for who in ("viewer", "analyst"):
             answer = house.get("predictions", who, **asked)
             assert_problem(answer, 403, "ExportTooLarge", "needs the role operator")

@@ -9,7 +9,9 @@ import pytest
 
 from core.history_faults import HistoryTooLarge
 from services.history.log import PredictionLog
-from services.history.reader.database import Database
+from services.history.reader.alarm import LOOKS
+from services.history.reader.database import ANSWER_SECONDS, Database
+from services.history.remote import ASK_SECONDS
 from tests.services.history.reader.tables import START, keep, predicted
 
 
@@ -39,3 +41,9 @@ def test_all_that_one_question_reads_is_held_to_its_time(tmp_path: Path) -> None
     assert time.monotonic() - began < 10
     ask()
     database.close()
+
+
+def test_the_platform_waits_until_a_question_that_is_too_large_was_refused() -> None:
+    last_look_s = ANSWER_SECONDS * (1 + 1 / LOOKS)
+    to_answer_s = 2.0
+    assert last_look_s + to_answer_s < ASK_SECONDS

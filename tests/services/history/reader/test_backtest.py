@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,23 @@ from services.history.log import PredictionLog
 from services.history.questions import BacktestQuestion
 from services.history.reader.archive import Archive
 from services.history.reader.backtest import Backtests
-from tests.services.history.reader.tables import START, TINY, keep, opened, predicted
-from tests.tiny import Shelf, tiny_type
+from tests.services.history.reader.tables import (
+    START,
+    TINY,
+    keep,
+    keep_outcomes,
+    opened,
+    predicted,
+)
+from tests.tiny import Shelf, TinyPredictor, tiny_type
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+class WeeklyPredictor(TinyPredictor):
+    """The tiny model, were its answer about as many weeks as its tenure has months."""
+
+    WEEKS = "tenure_months"
 
 
 @pytest.fixture
@@ -65,3 +79,21 @@ def test_a_damaged_file_costs_its_own_rows(log: PredictionLog, backtests: Backte
     path.write_bytes(path.read_bytes().replace(b'{"note"', b'x"note"'))
     [day] = backtests.days(asked())
     assert backtests.part(asked(), day, None)["rows"] == 1
+
+
+def test_the_sum_of_all_steps_is_held_against_no_sum_of_some(
+    log: PredictionLog, backtests: Backtests
+) -> None:
+    weekly = replace(backtests, kind_of=lambda _: WeeklyPredictor)
+    once = row(0, as_of=START.isoformat(), plan="pro")
+    keep(log, "churn", predicted([once], inputs={**TINY, "plan": "text"}))
+    weeks = [
+        {"at": START + 30 * DAY, "entity": "c1", "as_of": START + i * 7 * DAY, "value": 2.0}
+        for i in range(3)
+    ]
+    [day] = weekly.days(asked())
+    for known, told, was_error in ((2, 0, 0.0), (1, 1, (0.5 - 6.0) ** 2)):
+        keep_outcomes(log, "churn", *weeks[:known])
+        del weeks[:known]
+        part = weekly.part(asked(), day, None)
+        assert (part["refused"], part["told"], part["was_error"]) == (0, told, was_error)

@@ -131,6 +131,35 @@ def test_what_then_happened_stands_beside_it(log: PredictionLog) -> None:
     assert found["revenue_leak140.0"] == 55.0
 
 
+def test_a_forecast_has_an_outcome_once_all_its_steps_are_told(log: PredictionLog) -> None:
+    told = {"at": START + 900 * HOUR, "entity": "k7"}
+    seen = []
+    for day, value in ((0, 2.0), (7, 4.0)):
+        at = START + day * 24 * HOUR
+        keep_outcomes(log, "demand", {**told, "as_of": at, "value": value})
+        with opened(log) as database:
+            rows = table_of(see(database, "k7"))
+        seen += [row["outcome"] for row in rows if row["model"] == "demand"]
+    assert seen == [None, 6.0]
+
+
+@pytest.mark.parametrize("model", ["churn", "demand"])
+def test_outcomes_that_are_about_other_months_are_not_read(log: PredictionLog, model: str) -> None:
+    told = [
+        {"at": START + 5000 * HOUR, "entity": "k7", "as_of": START + months * 744 * HOUR,
+         "value": 1.0}
+        for months in (-2, 0, 2)
+    ]  # fmt: skip
+    keep_outcomes(log, model, *told)
+    for path, file in log.files(f"{model}.outcomes"):
+        if file.day.month != START.month:
+            Path(str(path)).write_bytes(b"damaged")
+    with opened(log) as database:
+        series = see(database, "k7")
+    assert len(series.rows) == 5
+    assert series.notes == []
+
+
 @pytest.mark.parametrize("entity", ["nobody", "k7' OR '1'='1", "", "k" * 300, "$k$", "k7\x00"])
 def test_an_entity_that_nobody_was_asked_about_is_answered(database: Database, entity: str) -> None:
     series = see(database, entity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.history_faults import ExportsBusy
 from services.history.log import PredictionLog
-from services.history.questions import RowsQuestion
+from services.history.questions import EXPORT_ROWS, PAGE_ROWS, RowsQuestion
 from services.history.reader.cursor import Sealer
-from services.history.reader.export import write_table
+from services.history.reader.export import LARGE_AT_ONCE, Turns, write_table
 from services.history.reader.page import Pages
 from tests.services.history.reader.tables import START, keep, opened, predicted
 from tests.tiny import TinyPredictor
@@ -88,3 +90,20 @@ def test_a_table_of_no_rows_is_one_that_reads(pages: Pages, asked: dict[str, Any
     assert pq.read_table(io.BytesIO(write_table(empty, "parquet"))).num_rows == 0
     stream = pa.ipc.open_stream(write_table(empty, "arrow"))
     assert stream.read_all().num_rows == 0
+
+
+def test_few_large_tables_are_written_at_once_and_small_ones_always() -> None:
+    turns = Turns()
+    with ExitStack() as under_way:
+        for _ in range(LARGE_AT_ONCE):
+            under_way.enter_context(turns.of(EXPORT_ROWS))
+        with pytest.raises(ExportsBusy) as refused, turns.of(PAGE_ROWS + 1):
+            pass
+        assert refused.value.headers == {"Retry-After": "5"}
+        with turns.of(PAGE_ROWS), turns.of(PAGE_ROWS):
+            pass
+    with pytest.raises(ZeroDivisionError), turns.of(EXPORT_ROWS):
+        raise ZeroDivisionError
+    for _ in range(LARGE_AT_ONCE + 1):
+        with turns.of(EXPORT_ROWS):
+            pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,11 +15,11 @@ from bentos.catalog import predictor_type
 from bentos.predictor import Predictor
 from services.history.answers import OutcomeSeen, ToldPage
 from services.history.log import PredictionLog
-from services.history.questions import OutcomesQuestion
+from services.history.questions import OutcomesQuestion, TrendsQuestion
 from services.history.reader import outcomes
 from services.history.reader.database import Database
-from services.history.reader.receipt import time_of
 from services.history.reader.told import Outcomes
+from services.history.reader.trends import Trends
 from tests.services.history.reader.tables import (
     START,
     identity,
@@ -27,6 +27,7 @@ from tests.services.history.reader.tables import (
     keep_outcomes,
     opened,
     predicted,
+    table_of,
 )
 from tests.tiny import TinyPredictor
 
@@ -71,6 +72,16 @@ def joined(database: Database, kind: type[Predictor], model: str) -> list[Told]:
         )
     )
     assert few == found
+    with_keys = database.rows(f'{predictions} ORDER BY "at"', {}, scan)
+    read_before, params = outcomes.of_few(with_keys, kind)
+    near = database.scanner.scan(
+        outcomes.place_of(model), about=outcomes.about_few(with_keys, kind)
+    )
+    if near.files:
+        by_id = {row["prediction_id"]: row for row in database.rows(read_before, params, near)}
+        assert [{"at": row["at"], **by_id[row["prediction_id"]]} for row in found] == found
+    else:
+        assert not any(row["outcome_steps"] for row in found)
     about = outcomes.about_many(scan, kind, lambda sql: database.rows(sql, {}, scan))
     pruned = list(database.scanner.scan(outcomes.place_of(model), about=about).files)
     if pruned:
@@ -80,7 +91,9 @@ def joined(database: Database, kind: type[Predictor], model: str) -> list[Told]:
         assert not any(row["outcome_steps"] for row in found)
     for row in found:
         seen = of_one(database, kind, model, row)
-        assert seen == {name: row[name] for name in seen}
+        # A receipt tells the sum of some steps as well, with how many they are.
+        told_apart = {"outcome_value"} if row["outcome_value"] is None else set()
+        assert seen | dict.fromkeys(told_apart) == {name: row[name] for name in seen}
     return found
 
 
@@ -89,7 +102,7 @@ def of_one(
 ) -> dict[str, Any]:
     """Give what a receipt says of a prediction."""
     query, params = outcomes.of_one(row, kind)
-    about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
+    about = outcomes.about_one(row, kind, outcomes.time_of(row["prediction_id"]))
     told = database.scanner.scan(outcomes.place_of(model), about=about)
     if not told.files:
         return {"outcome_value": None, "outcome_steps": 0}
@@ -184,6 +197,22 @@ def test_what_comes_in_parts_is_put_together(log: PredictionLog, database: Datab
     )
 
 
+def test_times_that_lie_near_each_other_are_looked_for_together() -> None:
+    end = datetime(9999, 12, 31, tzinfo=UTC)
+    rows = [
+        {"prediction_id": identity(at), "entity": "c1", "as_of": as_of, "input_period_weeks": 2}
+        for at, as_of in (
+            (START, START - 60 * DAY), (START + HOUR, None), (START + 3 * HOUR, end),
+        )
+    ]  # fmt: skip
+    about = outcomes.about_few(rows, TinyPredictor)
+    assert about == [
+        (START - 60 * DAY, START - 60 * DAY), (START, START + 3 * HOUR), (end, end),
+    ]  # fmt: skip
+    # The weeks of a plan go on from its begin.
+    assert outcomes.about_few(rows, predictor_type("budget")) == [(START - 60 * DAY, None)]
+
+
 class TestSteps:
     """One answer is about many steps, an outcome about one of them; a prediction has the sum."""
 
@@ -212,6 +241,43 @@ class TestSteps:
             page = listed(database, "demand", predictor_type("demand"))
             assert [line.predictions for line in page.outcomes] == [0, 2, 0, 2, 2, 1]
 
+    @pytest.fixture
+    def half_told(self, tmp_path: Path) -> PredictionLog:
+        """Keep a forecast of three steps: two are told, and the third without its value."""
+        log = PredictionLog(tmp_path, owner="me")
+        times = [START + week * 7 * DAY for week in range(3)]
+        steps = [{"time": time.isoformat(), "value": 10.0} for time in times]
+        kinds = {"inputs": {"unit": "text"}, "result": {"steps": "json"}, "key": "series_id"}
+        row = {"at": START, "entity": "s1", "steps": steps}
+        keep(log, "demand", predicted([row], **kinds))  # type: ignore[arg-type]
+        told = {"at": told_at(0), "entity": "s1"}
+        keep_outcomes(log, "demand", *({**told, "as_of": time, "value": 9.0} for time in times[:2]))
+        keep_outcomes(log, "demand", {**told, "as_of": times[2], "happened_at": told_at(0)})
+        return log
+
+    def test_a_forecast_that_is_half_told_has_no_outcome_beside_it(
+        self, half_told: PredictionLog
+    ) -> None:
+        kind = predictor_type("demand")
+        with opened(half_told) as database:
+            [found] = joined(database, kind, "demand")
+            assert (found["outcome_value"], found["outcome_steps"]) == (None, 3)
+            assert of_one(database, kind, "demand", found)["outcome_value"] == 18.0
+        last = {"at": told_at(1), "entity": "s1", "as_of": START + 14 * DAY, "value": 9.0}
+        keep_outcomes(half_told, "demand", last)
+        with opened(half_told) as database:
+            [found] = joined(database, kind, "demand")
+            assert (found["outcome_value"], found["outcome_steps"]) == (27.0, 3)
+
+    def test_nor_has_the_trend_that_holds_it(self, half_told: PredictionLog) -> None:
+        asked = TrendsQuestion(
+            model="demand", since=START - DAY, until=START + DAY, measure=["value", "outcomes"]
+        )
+        with opened(half_told) as database:
+            [row] = table_of(Trends(database).read(asked, predictor_type("demand")))
+        assert (row["mean"], row["outcomes"], row["outcome_share"]) == (30.0, 0, 0.0)
+        assert row["outcome_mean"] is None
+
     @pytest.mark.parametrize("as_of", [None, "2026-06-20T00:00:00+00:00"])
     def test_demand_has_those_of_steps_in_other_months_whenever_it_was_asked(
         self, tmp_path: Path, as_of: str | None
@@ -236,18 +302,19 @@ class TestSteps:
         rows = [
             {"at": START, "entity": "b1", "as_of": START.isoformat(), "period_weeks": 2},
             {"at": START + HOUR, "entity": "b1", "as_of": START.isoformat(), "period_weeks": 3},
+            {"at": START + 2 * HOUR, "entity": "b1", "as_of": START.isoformat(), "period_weeks": 4},
         ]
         kinds = {"inputs": {"period_weeks": "integer"}, "result": {"total": "number"}}
         keep(log, "budget", predicted(rows, **kinds))  # type: ignore[arg-type]
         keep_outcomes(
             log, "budget",
             *({"at": told_at(i), "entity": "b1", "as_of": START + i * 7 * DAY, "value": 10.0**i}
-              for i in range(-1, 4)),
+              for i in range(-1, 3)),
         )  # fmt: skip
         with opened(log) as database:
             found = joined(database, predictor_type("budget"), "budget")
             sums = [(row["outcome_value"], row["outcome_steps"]) for row in found]
-            assert sums == [(11.0, 2), (111.0, 3)]
+            assert sums == [(11.0, 2), (111.0, 3), (None, 3)]
 
 
 def listed(

@@ -16,7 +16,8 @@ from core.config import ModelConfig
 from core.history_faults import PredictionUnknown
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest
-from services.history.reader.receipt import Receipts, time_of
+from services.history.reader.outcomes import time_of
+from services.history.reader.receipt import Receipts
 from tests.services.history.reader.tables import (
     START,
     TINY,
@@ -74,6 +75,22 @@ def test_each_prediction_is_found_by_its_id(log: PredictionLog, receipts: Receip
         assert found.outcome_due_at == found.at + timedelta(days=90)
 
 
+@pytest.mark.parametrize("as_of", ["9999-12-31T00:00:00+00:00", "9999-12-31T20:00:00+14:00"])
+def test_an_outcome_that_no_calendar_reaches_is_never_due(
+    log: PredictionLog, receipts: Receipts, as_of: str
+) -> None:
+    key = identity(START)
+    keep(log, "churn", predicted([{"at": START, "prediction_id": key, "as_of": as_of}]))
+    keep_outcomes(
+        log, "churn",
+        {"at": START, "entity": "c1", "as_of": datetime.fromisoformat(as_of), "value": 1.0},
+    )  # fmt: skip
+    found = receipts.read(str(UUID(bytes=key)), None)
+    assert found.outcome_due_at is None
+    assert found.outcome is not None
+    assert found.outcome.value == 1.0
+
+
 def test_one_that_stands_hours_beside_its_id_is_found(
     log: PredictionLog, receipts: Receipts
 ) -> None:
@@ -112,8 +129,13 @@ def test_one_in_a_damaged_file_is_unknown_and_no_failure(
     facts = {"at": START, "prediction_id": key, "drivers": '{"note":1}'}
     [path] = keep(log, "churn", predicted([facts]))
     path.write_bytes(path.read_bytes().replace(b'{"note"', b'x"note"'))
-    with pytest.raises(PredictionUnknown):
+    with pytest.raises(PredictionUnknown, match="may stand in 1 file that could not be read"):
         receipts.read(str(UUID(bytes=key)), None)
+    # Nobody learns so of a model that the key does not open, nor of what the file cannot hold.
+    for identifier, models in ((key, ["pricing"]), (identity(START + HOUR), None)):
+        with pytest.raises(PredictionUnknown) as unknown:
+            receipts.read(str(UUID(bytes=identifier)), models)
+        assert "could not be read" not in unknown.value.detail
 
 
 def test_nothing_is_known_until_it_is_told(log: PredictionLog, receipts: Receipts) -> None:
