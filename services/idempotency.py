@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
@@ -42,6 +43,8 @@ _FORM = re.compile(rb"[\x21-\x7e]{1,255}")
 # A secret is shown once: what is kept of an answer holds none.
 _SECRET = re.compile(rb"sep_live_[0-9A-Za-z_]+")
 _CLEAN_EVERY = 256
+_JSON = "application/json"
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,34 @@ class Idempotency:
         """
         with self._records.writing() as connection:
             connection.execute(sa.delete(IDEMPOTENCY).where(_is(begun)))
+
+    def forget_entity(self, entity: str) -> int:
+        """Forget answers about an entity; say how many.
+
+        Tables, which may be compressed, are forgotten whomever they are about: they answer
+        predictions, which may be carried out again.
+
+        Parameters
+        ----------
+        entity
+            As it was asked.
+
+        Raises
+        ------
+        RecordsDown, RecordsBehind
+            The records do not answer.
+        """
+        said = b'"entity":' + orjson.dumps(entity)
+        query = sa.select(IDEMPOTENCY).where(IDEMPOTENCY.c.body.is_not(None))
+        gone = 0
+        with self._records.writing() as connection:
+            for rows in connection.execute(query).partitions(_AT_ONCE):
+                found = [one for one in rows if one.media_type != _JSON or said in one.body]
+                for one in found:
+                    begun = Begun(one.caller, one.key, one.token)
+                    connection.execute(sa.delete(IDEMPOTENCY).where(_is(begun)))
+                gone += len(found)
+        return gone
 
     def _find(
         self, connection: Connection, begun: Begun, wanted: str, *, is_pure: bool

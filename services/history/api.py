@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from bentos.border import BODY, REQUEST_ID
 from bentos.catalog import CATALOG
 from bentos.strict_json import read_json
 from core.contract import TEXT_LENGTH
-from core.denials import ModelOutOfScope
+from core.denials import ModelOutOfScope, RecordsBehind, RecordsDown
 from core.errors import ModelUnknown
 from core.history_faults import (
     BacktestUnknown,
@@ -246,7 +247,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         summary="Erase an entity",
         status_code=202,
         response_model=ErasurePage,
-        responses=route_errors(PathUnknown, SpoolFull, QueryInvalid),
+        responses=route_errors(PathUnknown, SpoolFull, QueryInvalid, RecordsDown, RecordsBehind),
     )
     async def erase(request: Request, entity: str) -> ErasurePage:
         """Erase what was predicted of an entity until now, of every model, and what then happened.
@@ -257,6 +258,8 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
             fault = f"has {len(entity)} characters"
             raise QueryInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
         caller: Caller = request.scope[CALLER]
+        # First: whoever is told that it was asked for is not shown an old answer any more.
+        await asyncio.to_thread(runtime.idempotency.forget_entity, entity)
         erasure_id = uuid4().hex
         kept = runtime.journal.erasure(caller, {"id": erasure_id, "entity": entity})
         if kept is not None:

@@ -136,6 +136,34 @@ class TestOverHttp:
         assert client.post("/api/churn", json=ROW).status_code == 200
 
 
+class TestErasure:
+    def test_an_answer_about_an_erased_entity_is_not_given_again(
+        self, platform: Platform, client: Client
+    ) -> None:
+        first, other = ask(client, "e1", client_id='c"é'), ask(client, "e2", client_id="c2")
+        rows = [ROW | {"client_id": 'c"é'}]
+        batch = {"json": {"rows": rows}, "headers": {"Idempotency-Key": "e3"}}
+        many = client.post("/api/churn/batch", **batch)
+        assert client.request("DELETE", '/api/history/entities/c"é').status_code == 202
+        assert ask(client, "e2", client_id="c2").content == other.content
+        again = ask(client, "e1", client_id='c"é')
+        assert "idempotent-replayed" not in again.headers
+        assert again.json()["prediction_id"] != first.json()["prediction_id"]
+        assert many.status_code == 200
+        assert "idempotent-replayed" not in client.post("/api/churn/batch", **batch).headers
+        assert platform.runtime.idempotency.forget_entity("c") == 0
+
+    def test_tables_are_forgotten_whomever_they_are_about(self, records: Records) -> None:
+        keeper = Idempotency(records)
+        begun = keeper.begin("c", "k", "f", is_pure=True)
+        assert isinstance(begun, Begun)
+        keeper.finish(begun, Kept(200, b"application/vnd.apache.parquet", b"PAR1"))
+        # One that is being carried out has nothing to be forgotten yet.
+        keeper.begin("c", "k2", "f", is_pure=True)
+        assert keeper.forget_entity("c1") == 1
+        assert isinstance(keeper.begin("c", "k", "f", is_pure=True), Begun)
+
+
 class TestKeeping:
     def test_a_request_that_runs_is_not_begun_again(self, records: Records) -> None:
         keeper = Idempotency(records)
