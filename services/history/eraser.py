@@ -94,11 +94,10 @@ class Eraser:
             return 0
         places = set(self._log.models()) - {REFUSED}
         for model in sorted({place.removesuffix(OUTCOMES_OF) for place in places}):
-            outcomes = model + OUTCOMES_OF
-            if outcomes in places:
-                ids = self._ids(model)
-                self._rewrite(outcomes, ids)
-                self._tell(ids)
+            ids = self._ids(model)
+            if model + OUTCOMES_OF in places:
+                self._rewrite(model + OUTCOMES_OF, ids)
+            self._tell(ids)
             self._rewrite(model, {})
         # The clock may have been set back since: what is replaced is told to be gone by its time.
         at = max((clock.now(), *(one.at for one in self._retired())))
@@ -158,9 +157,10 @@ class Eraser:
         return found
 
     def _tell(self, ids: Ids) -> None:
-        """Tell other workers of the predictions, before nobody can find them any more."""
-        if len(self._log.owners()) < 2:  # noqa: PLR2004 - another one
-            return
+        """Write the predictions down, before nobody can find them any more.
+
+        What happened after them may stand in a segment that comes later, or be another worker's.
+        """
         for erasure in self._erasures.of_state("asked"):
             told = {*erasure.predictions, *(one.hex() for one in ids[erasure.id])}
             if len(told) > len(erasure.predictions):
