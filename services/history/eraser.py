@@ -40,6 +40,7 @@ from services.history.housekeeping import LEFT_BEHIND_SECONDS
 from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.partition import utc_day
+from services.predictions.segment import DONE
 
 _AHEAD = timedelta(hours=1)
 _TOLD = ("entity", "at", "outcome_of")
@@ -107,7 +108,11 @@ class Eraser:
         return len(asked)
 
     def finish(self) -> int:
-        """Prove what was rewritten, once the files before are deleted; say how many are done."""
+        """Prove what was rewritten, once the files before are deleted; say how many are done.
+
+        What stays in the spool, for a later version to move, may hold the entity: until it is
+        moved nothing of that time is proved.
+        """
         self._erasures.look()
         due = [one for one in self._erasures.of_state("rewritten") if self._is_clear(one)]
         if not due:
@@ -225,10 +230,19 @@ class Eraser:
 
     def _is_clear(self, erasure: Erasure) -> bool:
         """Say whether nothing is left that was replaced up to when its files were rewritten."""
-        return not any(
+        if any(
             erasure.rewritten_at is None or one.at <= erasure.rewritten_at
             for one in self._retired()
-        )
+        ):
+            return False
+        waiting = [
+            path.name
+            for path in sorted(self._spool.glob(f"*{DONE}"))
+            if may_hold(path, erasure.asked_us)
+        ]
+        if waiting:
+            self._logger.warning("erasure_waits", id=erasure.id, segments=waiting[:5])
+        return not waiting
 
     def _retired(self) -> Iterator[Retired]:
         """Give the files of this owner that were replaced and are not deleted yet."""
