@@ -5,6 +5,7 @@
     SeptetError
     ├── HistoryDown            503   the process that reads the log does not answer
     ├── HistoryTooLarge        422   a question takes too long, or too much memory
+    ├── LogOfLaterVersion      500   a file of the log is of a format that is not known yet
     ├── ReplayImpossible       409   what was asked is not all there
     ├── ReleaseGone            410   the version's artifact is no longer there
     ├── Forbidden
@@ -66,6 +67,28 @@ class HistoryTooLarge(SeptetError):
         super().__init__(
             f"It would take more than {seconds:g} seconds, or more memory than a question may. "
             "Ask for a shorter period, for longer steps, or for fewer measures."
+        )
+
+
+class LogOfLaterVersion(SeptetError):
+    """A file of the log is of a format that this version does not know.
+
+    Parameters
+    ----------
+    place
+        Where it stands.
+    found, known
+        Its format, and the latest one that this version reads.
+    """
+
+    title = "The prediction log is of a later version"
+
+    def __init__(self, place: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{place} is of format {found}, and this version of Septet reads formats up to "
+            f"{known}. Start the version that wrote it, or a later one; which version a format "
+            "came with stands in CHANGELOG.md. The file is untouched, and predictions go on and "
+            "are kept."
         )
 
 

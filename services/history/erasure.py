@@ -21,10 +21,17 @@ from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from core.history_faults import LogOfLaterVersion
 from services.history.log import PredictionLog
-from services.history.manifest import ManifestCorrupt
+from services.history.manifest import (
+    FORMAT,
+    ManifestCorrupt,
+    NewerFormat,
+    format_of,
+    stamped,
+)
 from services.history.partition import ID, OUTCOME_OF
 from services.predictions.segment import NewerRecord, Record, read_segment
 
@@ -37,7 +44,7 @@ Conceal = Callable[[str], str]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Rewritten(_Frozen):
@@ -216,6 +223,8 @@ class Erasures:
         ------
         ManifestCorrupt
             The file of an erasure was not written by us.
+        LogOfLaterVersion
+            A later version wrote it.
         """
         seen = self._seen or set()
         new = set(self._log.store.keys(f"{FOLDER}/*{_SUFFIX}")) - seen
@@ -303,9 +312,7 @@ class Erasures:
         return bool(self._wanted) and may_hold(segment, self._wanted.latest_us)
 
     def _write(self, key: str, erasure: Erasure) -> None:
-        # An earlier version does not know the ids: it need not, where there are none.
-        left_out = None if erasure.predictions else {"predictions"}
-        content = erasure.model_dump_json(indent=1, exclude=left_out).encode()
+        content = stamped(erasure.model_dump_json(indent=1).encode())
         self._log.store.write(key, lambda file: file.write(content))
 
 
@@ -323,6 +330,8 @@ def proofs(log: PredictionLog, identity: str) -> list[Erasure]:
     ------
     ManifestCorrupt
         A file was not written by us.
+    LogOfLaterVersion
+        A later version wrote one.
     """
     try:
         name = UUID(identity).hex
@@ -335,8 +344,11 @@ def proofs(log: PredictionLog, identity: str) -> list[Erasure]:
 
 def _parsed(log: PredictionLog, key: str, content: bytes) -> Erasure:
     try:
+        format_of(content)
         return Erasure.model_validate_json(content)
-    except ValidationError as error:
+    except NewerFormat as newer:
+        raise LogOfLaterVersion(str(log.store.place(key)), newer.format, FORMAT) from newer
+    except ValueError as error:
         raise ManifestCorrupt(log.store.place(key)) from error
 
 
