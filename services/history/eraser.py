@@ -13,7 +13,6 @@ entity is not in it. So are files in quarantine of a time that the erasure is ab
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -40,11 +39,11 @@ from services.history.housekeeping import LEFT_BEHIND_SECONDS
 from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.partition import utc_day
+from services.history.quarantine import day_of
 from services.predictions.segment import DONE
 
 _AHEAD = timedelta(hours=1)
 _TOLD = ("entity", "at", "outcome_of")
-_DAY = re.compile(r"-(\d{4}-\d{2}-\d{2})-")
 # By erasure: predictions of the entity.
 Ids = Mapping[str, Collection[bytes]]
 
@@ -352,5 +351,5 @@ def _may_be_of(key: str, *, until: date) -> bool:
     """Say whether a file in quarantine may hold rows of a day or of one before it."""
     if key.startswith(f"{QUARANTINE}/{REFUSED}-"):
         return False
-    found = _DAY.search(key)
-    return found is None or date.fromisoformat(found[1]) <= until
+    day = day_of(key)
+    return day is None or day <= until

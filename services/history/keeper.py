@@ -153,7 +153,7 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     return HistoryKeeper(
         Mover(settings.spool, log, erasures=erasures, masking=masking),
         Eraser(log, erasures, spool=settings.spool),
-        Housekeeper(log, keep_days=config.keep_days),
+        Housekeeper(log, keep_days=config.keep_days, spool=settings.spool),
         move_seconds=config.move_seconds,
         tidy_seconds=config.tidy_seconds,
     )
