@@ -95,9 +95,9 @@ class Eraser:
         places = set(self._log.models()) - {REFUSED}
         for model in sorted({place.removesuffix(OUTCOMES_OF) for place in places}):
             ids = self._ids(model)
+            self._tell(ids)
             if model + OUTCOMES_OF in places:
                 self._rewrite(model + OUTCOMES_OF, ids)
-            self._tell(ids)
             self._rewrite(model, {})
         # The clock may have been set back since: what is replaced is told to be gone by its time.
         at = max((clock.now(), *(one.at for one in self._retired())))
@@ -161,15 +161,15 @@ class Eraser:
         return found
 
     def _tell(self, ids: Ids) -> None:
-        """Write the predictions down, before nobody can find them any more.
+        """Name the predictions, by whose ids is found what comes later, or is another worker's.
 
-        What happened after them may stand in a segment that comes later, or be another worker's.
+        They are written down with the plan, before the files are rewritten that alone tell them.
         """
         for erasure in self._erasures.of_state("asked"):
             told = {*erasure.predictions, *(one.hex() for one in ids[erasure.id])}
             if len(told) > len(erasure.predictions):
                 changes = {"predictions": tuple(sorted(told))}
-                self._erasures.keep(erasure.model_copy(update=changes))
+                self._erasures.note(erasure.model_copy(update=changes))
 
     def _rewrite(self, place: str, ids: Ids) -> None:
         for month in self._log.months(place):

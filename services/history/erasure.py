@@ -280,6 +280,10 @@ class Erasures:
         if erasure.id in self._foreign:
             key = f"{FOLDER}/{erasure.id}.{self._log.owner}{_SUFFIX}"
         self._write(key, erasure)
+        self.note(erasure)
+
+    def note(self, erasure: Erasure) -> None:
+        """Know how far an erasure is; it is written down with what is kept of it next."""
         self._own[erasure.id] = erasure
         self._known_wanted = None
 
