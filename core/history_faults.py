@@ -6,6 +6,7 @@
     ├── HistoryDown            503   the process that reads the log does not answer
     ├── HistoryTooLarge        422   a question takes too long, or too much memory
     ├── ExportsBusy            503   as many large tables are written as may be at once
+    ├── LogOfLaterVersion      500   a file of the log is of a format that is not known yet
     ├── ReplayImpossible       409   what was asked is not all there
     ├── ReleaseGone            410   the version's artifact is no longer there
     ├── Forbidden
@@ -92,6 +93,28 @@ class ExportsBusy(SeptetError):
     def headers(self) -> Mapping[str, str]:
         """When to ask again."""
         return {"Retry-After": "5"}
+
+
+class LogOfLaterVersion(SeptetError):
+    """A file of the log is of a format that this version does not know.
+
+    Parameters
+    ----------
+    place
+        Where it stands.
+    found, known
+        Its format, and the latest one that this version reads.
+    """
+
+    title = "The prediction log is of a later version"
+
+    def __init__(self, place: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{place} is of format {found}, and this version of Septet reads formats up to "
+            f"{known}. Start the version that wrote it, or a later one; which version a format "
+            "came with stands in CHANGELOG.md. The file is untouched, and predictions go on and "
+            "are kept."
+        )
 
 
 class PredictionUnknown(NotFound):

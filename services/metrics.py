@@ -121,6 +121,16 @@ class Metrics:
         self.spool_dropped = self._gauge(
             "septet_spool_dropped", "Records that were not kept since the start."
         )
+        self.set_aside = self._gauge(
+            "septet_history_set_aside",
+            "Files of the spool and of the log that could not be read.",
+            of="max",
+        )
+        self.erasing_seconds = self._gauge(
+            "septet_history_erasing_seconds",
+            "Seconds since the oldest erasure was asked that is not done.",
+            of="max",
+        )
         # Counted in plain numbers first: files are written twice a second, not per request.
         self._open: dict[tuple[str, str, int, str], Exchanges] = {}
         self._open_batches: dict[tuple[str, str], Batches] = {}

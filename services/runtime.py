@@ -11,6 +11,7 @@ from bentos.holder import Holder
 from bentos.lanes import load_of_process
 from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
+from core import clock
 from core.config import ModelConfig, load_model_config
 from core.errors import ConfigError, NoChampion
 from core.logs import configure_logs, get_logger
@@ -209,6 +210,9 @@ class Runtime:
             self.metrics.spool_lag_seconds.set(self._spool.lag_seconds)
             self.metrics.spool_full.set(self._spool.is_full)
             self.metrics.spool_dropped.set(self._spool.dropped)
+            condition = self._spool.condition
+            self.metrics.set_aside.set(condition.set_aside)
+            self.metrics.erasing_seconds.set(condition.erasing_seconds(clock.now_s()))
         waiting = {model: desk.waiting for model, desk in self._desks.items()}
         return self.metrics.page(waiting=waiting, under_way=self.limiter.at_once)
 

@@ -13,7 +13,6 @@ entity is not in it. So are files in quarantine of a time that the erasure is ab
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -40,10 +39,11 @@ from services.history.housekeeping import LEFT_BEHIND_SECONDS
 from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.partition import utc_day
+from services.history.quarantine import day_of
+from services.predictions.segment import DONE
 
 _AHEAD = timedelta(hours=1)
 _TOLD = ("entity", "at", "outcome_of")
-_DAY = re.compile(r"-(\d{4}-\d{2}-\d{2})-")
 # By erasure: predictions of the entity.
 Ids = Mapping[str, Collection[bytes]]
 
@@ -94,11 +94,10 @@ class Eraser:
             return 0
         places = set(self._log.models()) - {REFUSED}
         for model in sorted({place.removesuffix(OUTCOMES_OF) for place in places}):
-            outcomes = model + OUTCOMES_OF
-            if outcomes in places:
-                ids = self._ids(model)
-                self._rewrite(outcomes, ids)
-                self._tell(ids)
+            ids = self._ids(model)
+            self._tell(ids)
+            if model + OUTCOMES_OF in places:
+                self._rewrite(model + OUTCOMES_OF, ids)
             self._rewrite(model, {})
         # The clock may have been set back since: what is replaced is told to be gone by its time.
         at = max((clock.now(), *(one.at for one in self._retired())))
@@ -108,7 +107,11 @@ class Eraser:
         return len(asked)
 
     def finish(self) -> int:
-        """Prove what was rewritten, once the files before are deleted; say how many are done."""
+        """Prove what was rewritten, once the files before are deleted; say how many are done.
+
+        What stays in the spool, for a later version to move, may hold the entity: until it is
+        moved nothing of that time is proved.
+        """
         self._erasures.look()
         due = [one for one in self._erasures.of_state("rewritten") if self._is_clear(one)]
         if not due:
@@ -158,14 +161,15 @@ class Eraser:
         return found
 
     def _tell(self, ids: Ids) -> None:
-        """Tell other workers of the predictions, before nobody can find them any more."""
-        if len(self._log.owners()) < 2:  # noqa: PLR2004 - another one
-            return
+        """Name the predictions, by whose ids is found what comes later, or is another worker's.
+
+        They are written down with the plan, before the files are rewritten that alone tell them.
+        """
         for erasure in self._erasures.of_state("asked"):
             told = {*erasure.predictions, *(one.hex() for one in ids[erasure.id])}
             if len(told) > len(erasure.predictions):
                 changes = {"predictions": tuple(sorted(told))}
-                self._erasures.keep(erasure.model_copy(update=changes))
+                self._erasures.note(erasure.model_copy(update=changes))
 
     def _rewrite(self, place: str, ids: Ids) -> None:
         for month in self._log.months(place):
@@ -225,10 +229,19 @@ class Eraser:
 
     def _is_clear(self, erasure: Erasure) -> bool:
         """Say whether nothing is left that was replaced up to when its files were rewritten."""
-        return not any(
+        if any(
             erasure.rewritten_at is None or one.at <= erasure.rewritten_at
             for one in self._retired()
-        )
+        ):
+            return False
+        waiting = [
+            path.name
+            for path in sorted(self._spool.glob(f"*{DONE}"))
+            if may_hold(path, erasure.asked_us)
+        ]
+        if waiting:
+            self._logger.warning("erasure_waits", id=erasure.id, segments=waiting[:5])
+        return not waiting
 
     def _retired(self) -> Iterator[Retired]:
         """Give the files of this owner that were replaced and are not deleted yet."""
@@ -338,5 +351,5 @@ def _may_be_of(key: str, *, until: date) -> bool:
     """Say whether a file in quarantine may hold rows of a day or of one before it."""
     if key.startswith(f"{QUARANTINE}/{REFUSED}-"):
         return False
-    found = _DAY.search(key)
-    return found is None or date.fromisoformat(found[1]) <= until
+    day = day_of(key)
+    return day is None or day <= until

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -20,20 +21,30 @@ from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from core.history_faults import LogOfLaterVersion
 from services.history.log import PredictionLog
-from services.history.manifest import ManifestCorrupt
+from services.history.manifest import (
+    FORMAT,
+    ManifestCorrupt,
+    NewerFormat,
+    format_of,
+    stamped,
+)
+from services.history.partition import ID, OUTCOME_OF
 from services.predictions.segment import NewerRecord, Record, read_segment
 
 FOLDER = "_erasures"
 _SUFFIX = ".json"
+# What of an erasure is the same for every worker.
+_TOLD = {"id", "asked_at", "asked_by", "entity_sha256", "predictions"}
 # From the SHA-256 of an entity to what the log has in its place, where its column is masked.
 Conceal = Callable[[str], str]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Rewritten(_Frozen):
@@ -74,7 +85,7 @@ class Erasure(_Frozen):
     )
     places: dict[str, Proved] = Field(default_factory=dict)
     predictions: tuple[str, ...] = Field(
-        default=(), description="Their ids, by which other workers find what happened after them."
+        default=(), description="Their ids, by which what happened after them is found."
     )
 
     @property
@@ -100,8 +111,9 @@ class Wanted:
     """
 
     def __init__(self, erasures: Iterable[Erasure], conceal: Conceal | None) -> None:
+        self._erasures = tuple(erasures)
         self._until: dict[str, int] = {}
-        for erasure in erasures:
+        for erasure in self._erasures:
             names = [erasure.entity_sha256]
             names += [conceal(erasure.entity_sha256)] if conceal else []
             for name in names:
@@ -121,36 +133,60 @@ class Wanted:
         table
             With the columns ``entity`` and ``at``, or without both.
         ids
-            Predictions; what happened after them is wanted too.
+            Predictions; what happened after them is wanted too, whenever it was told. After those
+            that the erasures name it is wanted as far as it was told before they were asked.
         """
-        found = None
+        found = []
         if "entity" in table.column_names:
-            found = self._by_entity(table)
-        if ids and "outcome_of" in table.column_names:
-            values = pa.array(list(ids), pa.binary(16))
-            by_id = pc.is_in(table.column("outcome_of"), value_set=values)
-            found = by_id if found is None else pc.or_(found, by_id)
-        return found if found is not None and pc.any(found).as_py() else None
+            found.append(self._by_entity(table))
+        if OUTCOME_OF in table.column_names:
+            found.append(self._by_id(table))
+            if ids:
+                values = pa.array(list(ids), pa.binary(16))
+                found.append(pc.is_in(table.column(OUTCOME_OF), value_set=values))
+        wanted = None
+        for one in found:
+            if one is not None:
+                wanted = one if wanted is None else pc.or_(wanted, one)
+        return wanted if wanted is not None and pc.any(wanted).as_py() else None
 
     def _by_entity(self, table: pa.Table) -> pa.ChunkedArray | None:
-        column = table.column("entity")
         until = {
             entity: at_us
-            for entity in pc.unique(column).drop_null().to_pylist()
+            for entity in pc.unique(table.column("entity")).drop_null().to_pylist()
             if (at_us := self._until_of(entity)) is not None
         }
         if not until:
             return None
-        at = table.column("at")
-        places = pc.index_in(column, value_set=pa.array(list(until), column.type))
-        limits = pc.take(pa.array(until.values(), at.type), places)
-        return pc.fill_null(pc.less_equal(at, limits), fill_value=False)
+        values = pa.array(list(until), table.schema.field("entity").type)
+        return _until(table, "entity", values, pa.array(until.values(), pa.int64()))
+
+    def _by_id(self, table: pa.Table) -> pa.ChunkedArray | None:
+        values, limits = self._ids
+        return _until(table, OUTCOME_OF, values, limits) if len(values) else None
+
+    @cached_property
+    def _ids(self) -> tuple[pa.Array, pa.Array]:
+        """The predictions that the erasures name, and until when: outcomes alone ask for them."""
+        until: dict[bytes, int] = {}
+        for erasure in self._erasures:
+            for one in map(bytes.fromhex, erasure.predictions):
+                until[one] = max(until.get(one, 0), erasure.asked_us)
+        return pa.array(list(until), pa.binary(16)), pa.array(until.values(), pa.int64())
 
     def _until_of(self, entity: str) -> int | None:
         found = self._until.get(digest_of(entity))
         if found is None and self._is_masked:
             found = self._until.get(entity)
         return found
+
+
+def _until(table: pa.Table, column: str, values: pa.Array, limits_us: pa.Array) -> pa.ChunkedArray:
+    """Say of each row whether it has one of some values, and is not later than that one's time."""
+    at = table.column("at")
+    places = pc.index_in(table.column(column), value_set=values)
+    limits = pc.take(limits_us.cast(at.type), places)
+    return pc.fill_null(pc.less_equal(at, limits), fill_value=False)
 
 
 class Erasures:
@@ -171,7 +207,14 @@ class Erasures:
         self._own: dict[str, Erasure] = {}
         # Those that another worker met.
         self._foreign: set[str] = set()
-        self._wanted = Wanted((), conceal)
+        # Built when it is asked for: an erasure is written down again and again.
+        self._known_wanted: Wanted | None = None
+
+    @property
+    def _wanted(self) -> Wanted:
+        if self._known_wanted is None:
+            self._known_wanted = Wanted(self._own.values(), self.conceal)
+        return self._known_wanted
 
     def look(self) -> None:
         """Read what was asked since the last look, here or of another worker.
@@ -180,6 +223,8 @@ class Erasures:
         ------
         ManifestCorrupt
             The file of an erasure was not written by us.
+        LogOfLaterVersion
+            A later version wrote it.
         """
         seen = self._seen or set()
         new = set(self._log.store.keys(f"{FOLDER}/*{_SUFFIX}")) - seen
@@ -191,12 +236,12 @@ class Erasures:
             elif key == one.key:
                 self._foreign.add(one.id)
         for one in found.values():
-            told = one.model_dump(include={"id", "asked_at", "asked_by", "entity_sha256"})
+            told = one.model_dump(include=_TOLD)
             own = Erasure(state="asked", owner=self._log.owner, **told)
             self._own.setdefault(one.id, own)
         self._seen = seen | set(found)
         if found:
-            self._wanted = Wanted(self._own.values(), self.conceal)
+            self._known_wanted = None
 
     def ask(self, asked: Sequence[Mapping[str, Any]]) -> None:
         """Write down what is to be erased, so that it will be whatever happens.
@@ -235,23 +280,43 @@ class Erasures:
         if erasure.id in self._foreign:
             key = f"{FOLDER}/{erasure.id}.{self._log.owner}{_SUFFIX}"
         self._write(key, erasure)
+        self.note(erasure)
+
+    def note(self, erasure: Erasure) -> None:
+        """Know how far an erasure is; it is written down with what is kept of it next."""
         self._own[erasure.id] = erasure
+        self._known_wanted = None
 
     def drop(self, table: pa.Table) -> pa.Table:
-        """Leave out rows of entities that were erased after those rows were made."""
+        """Leave out rows that were made before their entity was erased, and what is about such."""
         if self._seen is None:
             self.look()
         rows = self._wanted.rows(table) if self._wanted else None
-        return table if rows is None else table.filter(pc.invert(rows))
+        if rows is None:
+            return table
+        if ID in table.column_names:
+            self._learn(table.filter(rows))
+        return table.filter(pc.invert(rows))
+
+    def _learn(self, dropped: pa.Table) -> None:
+        """Remember predictions that came late: what happened after them may be in the log."""
+        for erasure in list(self._own.values()):
+            rows = Wanted([erasure], self.conceal).rows(dropped)
+            found = [] if rows is None else dropped.filter(rows).column(ID).to_pylist()
+            known = {*erasure.predictions, *(one.hex() for one in found)}
+            if len(known) == len(erasure.predictions):
+                continue
+            changes: dict[str, Any] = {"predictions": tuple(sorted(known))}
+            if erasure.state == "done":
+                changes |= {"state": "rewritten", "done_at": None, "places": {}}
+            self.keep(erasure.model_copy(update=changes))
 
     def may_concern(self, segment: Path) -> bool:
         """Say whether rows of an erased entity may stand in a segment that is damaged."""
         return bool(self._wanted) and may_hold(segment, self._wanted.latest_us)
 
     def _write(self, key: str, erasure: Erasure) -> None:
-        # An earlier version does not know the ids: it need not, where there are none.
-        left_out = None if erasure.predictions else {"predictions"}
-        content = erasure.model_dump_json(indent=1, exclude=left_out).encode()
+        content = stamped(erasure.model_dump_json(indent=1).encode())
         self._log.store.write(key, lambda file: file.write(content))
 
 
@@ -269,6 +334,8 @@ def proofs(log: PredictionLog, identity: str) -> list[Erasure]:
     ------
     ManifestCorrupt
         A file was not written by us.
+    LogOfLaterVersion
+        A later version wrote one.
     """
     try:
         name = UUID(identity).hex
@@ -281,8 +348,11 @@ def proofs(log: PredictionLog, identity: str) -> list[Erasure]:
 
 def _parsed(log: PredictionLog, key: str, content: bytes) -> Erasure:
     try:
+        format_of(content)
         return Erasure.model_validate_json(content)
-    except ValidationError as error:
+    except NewerFormat as newer:
+        raise LogOfLaterVersion(str(log.store.place(key)), newer.format, FORMAT) from newer
+    except ValueError as error:
         raise ManifestCorrupt(log.store.place(key)) from error
 
 

@@ -3,7 +3,7 @@
 What is replaced is deleted a minute later, when nobody can still be reading it.
 
 Failure policy: a file that cannot be read is taken out of the log into ``quarantine`` beside it and
-told of, so that no question fails for it.
+told of, so that no question fails for it; it stays there as long as its rows would have stayed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ from services.history.log import PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.mover import merged
 from services.history.partition import OUTCOME_OF, in_order, utc_day
+from services.history.quarantine import expire
 
 # Files are put together up to this, which is some 100 MiB in memory.
 FULL_ROWS = 250_000
@@ -58,10 +60,15 @@ class Housekeeper:
         The log.
     keep_days
         How old a day may become; nothing keeps all.
+    spool
+        Folder of the segments, whose quarantine may become no older; nothing where there is none.
     """
 
-    def __init__(self, log: PredictionLog, *, keep_days: int | None) -> None:
+    def __init__(
+        self, log: PredictionLog, *, keep_days: int | None, spool: Path | None = None
+    ) -> None:
         self._log = log
+        self._spool = spool
         self._keep_days = keep_days
         # Files that stay as they are: a column changed its kind between each of them.
         self._apart: set[frozenset[str]] = set()
@@ -85,6 +92,8 @@ class Housekeeper:
                     total.expired + one.expired,
                     total.damaged + one.damaged,
                 )
+        if self._keep_days is not None and self._spool is not None:
+            expire(self._log, self._spool, first_day=self._first_day(self._keep_days))
         return total
 
     def sweep(self, *, older_s: float = LEFT_BEHIND_SECONDS) -> int:

@@ -19,6 +19,7 @@ from services.history.housekeeping import Housekeeper
 from services.history.log import PredictionLog
 from services.history.masking import open_masking
 from services.history.mover import Mover, owner_of
+from services.history.watch import Watch
 
 MOST_WAIT_SECONDS = 30.0
 
@@ -34,6 +35,8 @@ class HistoryKeeper:
         Carries erasures out.
     housekeeper
         Keeps the log in shape.
+    watch
+        Tells how it is.
     move_seconds, tidy_seconds
         Seconds between two looks of each.
     """
@@ -43,6 +46,7 @@ class HistoryKeeper:
         mover: Mover,
         eraser: Eraser,
         housekeeper: Housekeeper,
+        watch: Watch,
         *,
         move_seconds: float,
         tidy_seconds: float,
@@ -50,6 +54,7 @@ class HistoryKeeper:
         self._mover = mover
         self._eraser = eraser
         self._housekeeper = housekeeper
+        self._watch = watch
         self._move_seconds = move_seconds
         self._tidy_seconds = tidy_seconds
         self._tidied_s: float | None = None
@@ -94,6 +99,7 @@ class HistoryKeeper:
             raise
         if self._tidy():
             self._eraser.finish()
+            self._watch.tell()
         self._is_in_doubt = False
 
     def _begin_anew(self) -> None:
@@ -153,7 +159,8 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
     return HistoryKeeper(
         Mover(settings.spool, log, erasures=erasures, masking=masking),
         Eraser(log, erasures, spool=settings.spool),
-        Housekeeper(log, keep_days=config.keep_days),
+        Housekeeper(log, keep_days=config.keep_days, spool=settings.spool),
+        Watch(log, erasures, spool=settings.spool),
         move_seconds=config.move_seconds,
         tidy_seconds=config.tidy_seconds,
     )

@@ -27,7 +27,7 @@ from core.errors import ConfigError, nearest
 from core.platform_config import History
 from core.settings import Settings
 from services.durable import replace_file, sync_folder
-from services.history.decoding import OUTCOMES_OF
+from services.history.decoding import OUTCOMES_OF, REFUSED
 from services.history.erasure import digest_of
 from services.history.predicted import INPUT
 from services.predictions.description import inputs_of
@@ -36,6 +36,8 @@ _SECRET_BYTES = 32
 _HASH_DIGITS = 32
 _DROP, _HASH = "drop", "hash"
 _ENTITY, _ID, _MASKED = "entity", "prediction_id", "masked"
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_Words = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Masking:
     masks
         By model.
     samples
-        By model, the share of predictions that is kept.
+        By model, the share of predictions, and of refusals, that is kept.
     secret
         For hashes.
     """
@@ -115,10 +117,12 @@ class Masking:
         Parameters
         ----------
         place
-            Model, or model and ``.outcomes``.
+            Model, model and ``.outcomes``, or where refusals are.
         table
-            What was said by one release, or what happened.
+            What was said by one release, what happened, or all refusals of one segment.
         """
+        if place == REFUSED:
+            return self._sampled(table)
         model = place.removesuffix(OUTCOMES_OF)
         masks = self._masks.get(model)
         if place == model and model in self._samples:
@@ -136,6 +140,18 @@ class Masking:
         if not names or place != model:
             return table
         return _replaced(table, _MASKED, pa.array([",".join(names)] * len(table), pa.string()))
+
+    def _sampled(self, refusals: pa.Table) -> pa.Table:
+        """Keep as large a share of a model's refusals as of its predictions."""
+        models = refusals.column("model")
+        here = [name for name in pc.unique(models).to_pylist() if name in self._samples]
+        if not here:
+            return refusals
+        lots = _lots(refusals)
+        is_kept = np.ones(len(refusals), bool)
+        for name in here:
+            is_kept &= ~pc.equal(models, name).to_numpy() | (lots < self._samples[name])
+        return refusals.filter(pa.array(is_kept))
 
     def _masked(self, table: pa.Table, column: str, how: str) -> pa.Table:
         kind = table.schema.field(column).type
@@ -155,13 +171,34 @@ def _replaced(table: pa.Table, column: str, values: pa.Array) -> pa.Table:
 def _chosen(ids: pa.ChunkedArray, share: float) -> npt.NDArray[np.bool_]:
     """Choose that share of predictions by their ids alone, whoever asks and whenever."""
     halves = np.frombuffer(b"".join(ids.to_pylist()), dtype="<u8").reshape(-1, 2)
-    # The finalizer of SplitMix64 (Steele, Lea, Flood 2014): ids of one moment have much in common.
-    mixed = halves[:, 0] * np.uint64(0x9E3779B97F4A7C15) + halves[:, 1]
+    chosen: npt.NDArray[np.bool_] = _mixed(halves[:, 0], halves[:, 1]) < share
+    return chosen
+
+
+def _lots(refusals: pa.Table) -> npt.NDArray[np.float64]:
+    """Draw a lot for each refusal, 0 to 1, the same whenever its segment is moved.
+
+    They have no ids, and a batch may be refused of which all rows say the same: there the place in
+    the segment tells them apart.
+    """
+    who = np.arange(len(refusals), dtype=np.uint64)
+    for name in ("model", "caller", "code"):
+        codes = refusals.column(name).combine_chunks().dictionary_encode()
+        digests = [int(digest_of(text)[:16], 16) for text in codes.dictionary.to_pylist()]
+        who = who * _GOLDEN + np.array(digests, np.uint64)[codes.indices.to_numpy()]
+    at_us = refusals.column("at").cast(pa.int64()).to_numpy().astype(np.uint64)
+    return _mixed(at_us, who)
+
+
+def _mixed(first: _Words, second: _Words) -> npt.NDArray[np.float64]:
+    """Give numbers from 0 to 1 that have nothing in common, of words that may have much."""
+    # The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+    mixed = first * _GOLDEN + second
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     mixed ^= mixed >> np.uint64(31)
-    chosen: npt.NDArray[np.bool_] = mixed / 2.0**64 < share
-    return chosen
+    lots: npt.NDArray[np.float64] = mixed / 2.0**64
+    return lots
 
 
 def open_masking(settings: Settings, config: History) -> tuple[Masking, Secret | None]:

@@ -93,7 +93,7 @@ class Mover:
         self._lock: int | None = None
         # What segments told of releases: a bit that flips in one must not cost all its rows.
         self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
-        # Segments of a later version that were told of.
+        # Segments of a later version, which are not looked at again.
         self._left: set[Path] = set()
 
     def step(self) -> Moved:
@@ -151,7 +151,10 @@ class Mover:
         """Give the segments that nobody writes any more, the oldest first."""
         for path in self._spool.glob(f"*{OPEN}"):
             adopt(path)
-        found = [(path.stat().st_mtime, path) for path in self._spool.glob(f"*{DONE}")]
+        here = set(self._spool.glob(f"*{DONE}"))
+        # To read one again takes as long as the first time, and only another version can move it.
+        self._left &= here
+        found = [(path.stat().st_mtime, path) for path in here - self._left]
         return [path for _, path in sorted(found)]
 
     def _move(self, paths: Sequence[Path]) -> Moved:
@@ -184,8 +187,7 @@ class Mover:
             try:
                 yield path, decode(read_segment(path), self._known)
             except NewerRecord as error:
-                if path not in self._left:
-                    self._logger.error("segment_left", path=path.name, reason=str(error))
+                self._logger.error("segment_left", path=path.name, reason=str(error))
                 self._left.add(path)
 
     def _add(self, place: Place, parts: Sequence[tuple[str, pa.Table]]) -> int:

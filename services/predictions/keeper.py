@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from core.logs import get_logger
 from services.durable import sync_folder
+from services.predictions.condition import Condition, read_condition
 from services.predictions.segment import DONE, OPEN, Segment
 
 LOOK_SECONDS = 0.5
@@ -52,6 +53,7 @@ class Keeper:
         # What is told of the folder; read by other threads.
         self.held_bytes = 0
         self.lag_seconds = 0.0
+        self.condition = Condition()
         self.blocked: str | None = None
 
     def start(self) -> None:
@@ -120,6 +122,7 @@ class Keeper:
                 oldest_s = changed_s
         self.held_bytes = held
         self.lag_seconds = 0.0 if oldest_s is None else max(0.0, time.time() - oldest_s)
+        self.condition = read_condition(self._folder)
 
     def _make(self, size: int) -> Segment | None:
         """Make a segment; nothing, and why, when that cannot be."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.overload import SpoolFull
+from services.predictions.condition import Condition
 from services.predictions.keeper import Keeper
 from services.predictions.segment import FRAME_BYTES, MAGIC, Kind, Segment
 
@@ -60,6 +61,11 @@ class Spool:
     def lag_seconds(self) -> float:
         """Seconds since the oldest segment that waits for the worker was finished."""
         return self._keeper.lag_seconds
+
+    @property
+    def condition(self) -> Condition:
+        """How the log is, as the worker last saw it."""
+        return self._keeper.condition
 
     @property
     def is_full(self) -> bool:

@@ -12,13 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bentos.release import Release
-from services.history.decoding import OUTCOMES_OF
-from services.history.eraser import Eraser
-from services.history.erasure import FOLDER, Erasures, proofs
-from services.history.housekeeping import Housekeeper
+from services.history.erasure import FOLDER, proofs
 from services.history.log import PredictionLog
 from services.history.manifest import ManifestCorrupt
-from services.history.mover import Mover
 from tests.services.history.conftest import (
     CALLER,
     DAY_NS,
@@ -31,35 +27,7 @@ from tests.services.history.conftest import (
 )
 from tests.services.history.killing import killed_at
 from tests.services.history.wishes import HOUR_NS, ask, erasure_of, later, tell
-
-OUTCOMES = "churn" + OUTCOMES_OF
-
-
-class Worker:
-    """One worker of a home folder, stepped by hand."""
-
-    def __init__(self, home: Path, log: PredictionLog | None = None) -> None:
-        self.log = log_of(home) if log is None else log
-        self.erasures = Erasures(self.log)
-        self.mover = Mover(home / "spool", self.log, erasures=self.erasures)
-        self.eraser = Eraser(self.log, self.erasures, spool=home / "spool")
-        self.housekeeper = Housekeeper(self.log, keep_days=None)
-
-    def work(self) -> None:
-        """Move and erase, and two minutes later prove."""
-        try:
-            self.mover.step()
-            self.eraser.step()
-            with later():
-                self.housekeeper.step()
-                self.eraser.finish()
-        finally:
-            self.mover.close()
-
-
-def entities(log: PredictionLog, place: str = "churn") -> list[str]:
-    """Read the entities that the log has."""
-    return sorted(one["entity"] for one in rows_of(log, place) if one["entity"])
+from tests.services.history.workers import OUTCOMES, Worker, entities
 
 
 def fill(home: Path, release: Release) -> list[dict[str, Any]]:

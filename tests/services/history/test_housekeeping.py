@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bentos.release import Release
+from core.platform_config import History
+from core.settings import Settings
 from services.history.housekeeping import Housekeeper
+from services.history.keeper import build_history
+from services.history.log import QUARANTINE
 from services.history.mover import owner_of
 from tests.services.history.conftest import (
     DAY_NS,
@@ -82,3 +87,48 @@ class TestHousekeeping:
         first = owner_of(tmp_path)
         assert first == owner_of(tmp_path)
         assert first.isalnum()
+
+
+class TestQuarantine:
+    def test_what_is_too_old_goes_from_both(self, tmp_path: Path) -> None:
+        today = datetime.now(UTC).date()
+        spool, aside = tmp_path / "spool", tmp_path / "predictions" / QUARANTINE
+        (spool / QUARANTINE).mkdir(parents=True)
+        aside.mkdir(parents=True)
+        for days in (29, 30, 31):
+            at_s = time.time() - days * 86_400
+            (spool / QUARANTINE / f"a-{days}.seg").write_bytes(b"x")
+            os.utime(spool / QUARANTINE / f"a-{days}.seg", (at_s, at_s))
+            for place in ("churn", "_refused"):
+                day = today - timedelta(days=days)
+                (aside / f"{place}-{day}-{days}-me.parquet").write_bytes(b"x")
+        # About a month that is long past, told when the file was written.
+        for days in (2, 40):
+            path = aside / f"churn.outcomes-2020-01-01-{days}-me.parquet"
+            path.write_bytes(b"x")
+            os.utime(path, (time.time() - days * 86_400,) * 2)
+        log = log_of(tmp_path)
+        Housekeeper(log, keep_days=None, spool=spool).step()
+        assert len(list(aside.iterdir())) == 8
+        Housekeeper(log, keep_days=30, spool=spool).step()
+        assert sorted(path.name for path in (spool / QUARANTINE).iterdir()) == [
+            "a-29.seg", "a-30.seg",
+        ]  # fmt: skip
+        assert sorted(path.name for path in aside.iterdir()) == sorted(
+            [
+                f"{place}-{today - timedelta(days=days)}-{days}-me.parquet"
+                for place in ("churn", "_refused")
+                for days in (29, 30)
+            ]
+            + ["churn.outcomes-2020-01-01-2-me.parquet"]
+        )
+
+    def test_the_worker_looks_after_it(self, tmp_path: Path) -> None:
+        keeper = build_history(Settings(home=tmp_path), History(keep_days=30))
+        old = tmp_path / "spool" / QUARANTINE / "a-0.seg"
+        old.parent.mkdir()
+        old.write_bytes(b"x")
+        os.utime(old, (0, 0))
+        keeper.step()
+        keeper.close()
+        assert not old.exists()

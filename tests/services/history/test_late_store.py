@@ -20,6 +20,7 @@ from services.history.log import PredictionLog
 from services.history.manifest import SUFFIX
 from services.history.mover import Mover
 from services.history.store import ObjectStore
+from services.history.watch import Watch
 from tests.services.history.conftest import hex_of, row, write_segment
 
 
@@ -55,8 +56,9 @@ class Worker:
         self.mover = Mover(home / "spool", self.log, erasures=erasures)
         self.housekeeper = Housekeeper(self.log, keep_days=None)
         eraser = Eraser(self.log, erasures, spool=home / "spool")
+        watch = Watch(self.log, erasures, spool=home / "spool")
         self.keeper = HistoryKeeper(
-            self.mover, eraser, self.housekeeper, move_seconds=1, tidy_seconds=60
+            self.mover, eraser, self.housekeeper, watch, move_seconds=1, tidy_seconds=60
         )
 
     def ids(self) -> list[str]:

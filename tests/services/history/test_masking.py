@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from bentos.release import Release
-from core.errors import ConfigError
+from core.errors import AnswerRefused, ConfigError
 from core.platform_config import History, load_platform_config
 from core.settings import Settings
 from services.history.decoding import OUTCOMES_OF
@@ -20,7 +21,7 @@ from services.history.erasure import Erasures
 from services.history.keeper import HistoryKeeper, build_history
 from services.history.masking import open_masking
 from services.history.mover import Mover
-from tests.services.history.conftest import log_of, move, row, rows_of, write_segment
+from tests.services.history.conftest import log_of, move, refusals_of, row, rows_of, write_segment
 from tests.services.history.wishes import ask, tell
 from tests.tiny import CONTENT
 
@@ -172,9 +173,34 @@ class TestSamples:
         assert 850 < len(more) < 1150
         assert kept < more
 
+    def test_of_refusals_the_same_share_is_kept_and_always_the_same_ones(
+        self, settings: Settings, release: Release
+    ) -> None:
+        refused = [AnswerRefused("no history")] * 4000
+        rows = [row(i) for i in range(4000)]
+        write_segment(settings.spool, release, rows, name="a-0", refusals=refused, together=100)
+        content = (settings.spool / "a-0.seg").read_bytes()
+        kept = {}
+        for share in (0.1, 0.2, 1.0):
+            # Moved another time, by another worker.
+            again = Settings(home=settings.home / f"{share}", configs=settings.configs)
+            again.spool.mkdir(parents=True)
+            (again.spool / "a-0.seg").write_bytes(content)
+            answered = len(move_masked(again, history(samples={"churn": share})))
+            found = refusals_of(log_of(again.home))
+            kept[share] = Counter(one["latency_us"] for one in found)
+            # Five standard deviations of a binomial distribution.
+            bound = 5 * (4000 * share * (1 - share)) ** 0.5
+            assert abs(answered - 4000 * share) <= bound
+            assert abs(len(found) - 4000 * share) <= bound
+        assert kept[0.1] <= kept[0.2] <= kept[1.0]
+
     def test_the_other_models_are_kept_whole(self, settings: Settings, release: Release) -> None:
-        write_segment(settings.spool, release, [row(i) for i in range(50)], name="a-0")
+        rows = [row(i) for i in range(50)]
+        refused = [AnswerRefused("no history")] * 20
+        write_segment(settings.spool, release, rows, name="a-0", refusals=refused)
         assert len(move_masked(settings, history(samples={"anomaly": 0.01}))) == 50
+        assert len(refusals_of(log_of(settings.home))) == 20
 
 
 class TestWhatIsRefused:

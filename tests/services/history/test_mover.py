@@ -344,23 +344,6 @@ class TestDamage:
         assert len(rows_of(log_of(tmp_path))) == 2 == len(good)
         assert [path.name for path in (tmp_path / "predictions" / "quarantine").iterdir()]
 
-    def test_what_a_later_version_wrote_waits_for_it_and_holds_up_nothing(
-        self, tmp_path: Path, release: Release
-    ) -> None:
-        spool = tmp_path / "spool"
-        write_segment(spool, release, [row(1)], name="a-0")
-        later = Segment(spool / "a-1.open", 1 << 16)
-        assert later.append(99, NOON_NS, 0, b"{}", b"", b"")
-        later.finish()
-        write_segment(spool, release, [row(2)], name="a-2")
-        content = (spool / "a-1.seg").read_bytes()
-        for _ in range(2):
-            move(tmp_path)
-            assert len(ids_of(log_of(tmp_path))) == 2
-            assert {one.name: one.read_bytes() for one in spool.glob("*.seg")} == {
-                "a-1.seg": content
-            }
-
     @pytest.mark.parametrize("cut", [0, 1, 4, 12, 200])
     def test_a_segment_of_which_little_is_left_harms_nobody(
         self, tmp_path: Path, release: Release, cut: int
