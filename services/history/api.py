@@ -252,7 +252,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
     async def erase(request: Request, entity: str) -> ErasurePage:
         """Erase what was predicted of an entity until now, of every model, and what then happened.
 
-        For good. Rows of others that hold its name in an input stay.
+        For good, and so rows of others that name it as their client: all that `GET` shows of it.
         """
         if not 0 < len(entity) <= TEXT_LENGTH:
             fault = f"has {len(entity)} characters"

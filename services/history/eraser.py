@@ -30,7 +30,6 @@ from services.history.erasure import (
     Erasures,
     Proved,
     Rewritten,
-    Wanted,
     may_hold,
     microseconds,
     proofs,
@@ -40,6 +39,7 @@ from services.history.log import QUARANTINE, PredictionLog
 from services.history.manifest import LogFile, Manifest, Retired
 from services.history.partition import utc_day
 from services.history.quarantine import day_of
+from services.history.wanted import Wanted
 from services.predictions.segment import DONE
 
 _AHEAD = timedelta(hours=1)
@@ -76,6 +76,7 @@ class Eraser:
         self._log = log
         self._erasures = erasures
         self._spool = spool
+        self._told = (*_TOLD, *erasures.links)
         self._logger = get_logger(__name__)
 
     def step(self) -> int:
@@ -140,18 +141,18 @@ class Eraser:
         """Give the predictions of the entities, whoever wrote them into the log."""
         asked = self._erasures.of_state("asked")
         found: dict[str, set[bytes]] = {one.id: set() for one in asked}
-        wanted = self._wanted(asked)
+        wanted = self._erasures.wanted(asked)
         for _, file in self._log.files(model):
             table = self._read(model, file, wanted)
             if table is None or wanted.rows(table) is None:
                 continue
-            table = self._log.read(model, file, columns=("prediction_id", *_TOLD))
+            table = self._log.read(model, file, columns=("prediction_id", *self._told))
             if table is None:
                 continue
             # What several want together is little: each looks through that alone.
             table = table.filter(wanted.rows(table))
             for one in asked:
-                rows = self._wanted([one]).rows(table)
+                rows = self._erasures.wanted([one]).rows(table)
                 if rows is not None:
                     found[one.id] |= set(table.filter(rows).column("prediction_id").to_pylist())
         # Read after the files: what another has rewritten meanwhile it has told before.
@@ -192,11 +193,11 @@ class Eraser:
     def _renewal(self, place: str, file: LogFile, ids: Ids) -> _Renewal | None:
         """Write what of a file is not to be erased; nothing when all of it may stay."""
         asked = self._erasures.of_state("asked")
-        wanted = self._wanted(asked)
+        wanted = self._erasures.wanted(asked)
         every_id = {one for some in ids.values() for one in some}
         if not every_id and microseconds(file.first_at) > wanted.latest_us:
             return None
-        table = self._log.read(place, file, columns=_TOLD)
+        table = self._log.read(place, file, columns=self._told)
         rows = None if table is None else wanted.rows(table, every_id)
         if table is not None and rows is None:
             return None
@@ -218,7 +219,7 @@ class Eraser:
         """Count the rows of each erasure among those that go; what two want is the first one's."""
         found: dict[str, int] = {}
         for one in self._erasures.of_state("asked"):
-            rows = self._wanted([one]).rows(table, ids.get(one.id, ()))
+            rows = self._erasures.wanted([one]).rows(table, ids.get(one.id, ()))
             if rows is not None:
                 found[one.id] = pc.sum(rows).as_py()
                 table = table.filter(pc.invert(rows))
@@ -277,7 +278,7 @@ class Eraser:
         """Read all files of this owner again: by erasure and place, the rows that are left."""
         places = sorted(set(self._log.models()) - {REFUSED})
         found = {one.id: dict.fromkeys(places, 0) for one in due}
-        wanted = self._wanted(due)
+        wanted = self._erasures.wanted(due)
         for place in places:
             for month in self._log.months(place):
                 for file in self._log.manifest(place, month).files:
@@ -287,7 +288,7 @@ class Eraser:
                         continue
                     table = table.filter(hits)
                     for one in due:
-                        rows = self._wanted([one]).rows(table)
+                        rows = self._erasures.wanted([one]).rows(table)
                         found[one.id][place] += 0 if rows is None else pc.sum(rows).as_py()
         return found
 
@@ -295,10 +296,7 @@ class Eraser:
         """Read of whom a file is, where it may hold what is wanted."""
         if microseconds(file.first_at) > wanted.latest_us:
             return None
-        return self._log.read(place, file, columns=_TOLD)
-
-    def _wanted(self, erasures: Sequence[Erasure]) -> Wanted:
-        return Wanted(erasures, self._erasures.conceal)
+        return self._log.read(place, file, columns=self._told)
 
 
 def _planned(place: str, month: str, renewal: _Renewal, rows: int) -> Rewritten:

@@ -10,11 +10,9 @@ that another process had not handed on) are dropped on their way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -32,15 +30,14 @@ from services.history.manifest import (
     format_of,
     stamped,
 )
-from services.history.partition import ID, OUTCOME_OF
+from services.history.partition import ID
+from services.history.wanted import Conceal, Wanted, digest_of
 from services.predictions.segment import NewerRecord, Record, read_segment
 
 FOLDER = "_erasures"
 _SUFFIX = ".json"
 # What of an erasure is the same for every worker.
 _TOLD = {"id", "asked_at", "asked_by", "entity_sha256", "predictions"}
-# From the SHA-256 of an entity to what the log has in its place, where its column is masked.
-Conceal = Callable[[str], str]
 
 
 class _Frozen(BaseModel):
@@ -99,96 +96,6 @@ class Erasure(_Frozen):
         return microseconds(self.asked_at)
 
 
-class Wanted:
-    """Finds the rows of some erasures in a table.
-
-    Parameters
-    ----------
-    erasures
-        Whose rows are wanted: those that are not later than the erasure.
-    conceal
-        How the log writes an entity whose column is masked; nothing where none ever was.
-    """
-
-    def __init__(self, erasures: Iterable[Erasure], conceal: Conceal | None) -> None:
-        self._erasures = tuple(erasures)
-        self._until: dict[str, int] = {}
-        for erasure in self._erasures:
-            names = [erasure.entity_sha256]
-            names += [conceal(erasure.entity_sha256)] if conceal else []
-            for name in names:
-                self._until[name] = max(self._until.get(name, 0), erasure.asked_us)
-        self._is_masked = conceal is not None
-        self.latest_us = max(self._until.values(), default=0)
-
-    def __bool__(self) -> bool:
-        """Say whether anything is wanted."""
-        return bool(self._until)
-
-    def rows(self, table: pa.Table, ids: Collection[bytes] = ()) -> pa.ChunkedArray | None:
-        """Say of each row whether it is wanted; nothing when none is.
-
-        Parameters
-        ----------
-        table
-            With the columns ``entity`` and ``at``, or without both.
-        ids
-            Predictions; what happened after them is wanted too, whenever it was told. After those
-            that the erasures name it is wanted as far as it was told before they were asked.
-        """
-        found = []
-        if "entity" in table.column_names:
-            found.append(self._by_entity(table))
-        if OUTCOME_OF in table.column_names:
-            found.append(self._by_id(table))
-            if ids:
-                values = pa.array(list(ids), pa.binary(16))
-                found.append(pc.is_in(table.column(OUTCOME_OF), value_set=values))
-        wanted = None
-        for one in found:
-            if one is not None:
-                wanted = one if wanted is None else pc.or_(wanted, one)
-        return wanted if wanted is not None and pc.any(wanted).as_py() else None
-
-    def _by_entity(self, table: pa.Table) -> pa.ChunkedArray | None:
-        until = {
-            entity: at_us
-            for entity in pc.unique(table.column("entity")).drop_null().to_pylist()
-            if (at_us := self._until_of(entity)) is not None
-        }
-        if not until:
-            return None
-        values = pa.array(list(until), table.schema.field("entity").type)
-        return _until(table, "entity", values, pa.array(until.values(), pa.int64()))
-
-    def _by_id(self, table: pa.Table) -> pa.ChunkedArray | None:
-        values, limits = self._ids
-        return _until(table, OUTCOME_OF, values, limits) if len(values) else None
-
-    @cached_property
-    def _ids(self) -> tuple[pa.Array, pa.Array]:
-        """The predictions that the erasures name, and until when: outcomes alone ask for them."""
-        until: dict[bytes, int] = {}
-        for erasure in self._erasures:
-            for one in map(bytes.fromhex, erasure.predictions):
-                until[one] = max(until.get(one, 0), erasure.asked_us)
-        return pa.array(list(until), pa.binary(16)), pa.array(until.values(), pa.int64())
-
-    def _until_of(self, entity: str) -> int | None:
-        found = self._until.get(digest_of(entity))
-        if found is None and self._is_masked:
-            found = self._until.get(entity)
-        return found
-
-
-def _until(table: pa.Table, column: str, values: pa.Array, limits_us: pa.Array) -> pa.ChunkedArray:
-    """Say of each row whether it has one of some values, and is not later than that one's time."""
-    at = table.column("at")
-    places = pc.index_in(table.column(column), value_set=values)
-    limits = pc.take(limits_us.cast(at.type), places)
-    return pc.fill_null(pc.less_equal(at, limits), fill_value=False)
-
-
 class Erasures:
     """Knows what was asked, and remembers what became of it.
 
@@ -198,11 +105,20 @@ class Erasures:
         Where the files stand, and whose rows are erased.
     conceal
         How the log writes an entity whose column is masked.
+    links
+        Columns that may name an entity beside the one that a row is about.
     """
 
-    def __init__(self, log: PredictionLog, *, conceal: Conceal | None = None) -> None:
+    def __init__(
+        self,
+        log: PredictionLog,
+        *,
+        conceal: Conceal | None = None,
+        links: Collection[str] = (),
+    ) -> None:
         self._log = log
-        self.conceal = conceal
+        self._conceal = conceal
+        self.links = tuple(links)
         self._seen: set[str] | None = None
         self._own: dict[str, Erasure] = {}
         # Those that another worker met.
@@ -213,8 +129,12 @@ class Erasures:
     @property
     def _wanted(self) -> Wanted:
         if self._known_wanted is None:
-            self._known_wanted = Wanted(self._own.values(), self.conceal)
+            self._known_wanted = self.wanted(self._own.values())
         return self._known_wanted
+
+    def wanted(self, erasures: Iterable[Erasure]) -> Wanted:
+        """Build what finds the rows of some of them."""
+        return Wanted(erasures, self._conceal, self.links)
 
     def look(self) -> None:
         """Read what was asked since the last look, here or of another worker.
@@ -301,7 +221,7 @@ class Erasures:
     def _learn(self, dropped: pa.Table) -> None:
         """Remember predictions that came late: what happened after them may be in the log."""
         for erasure in list(self._own.values()):
-            rows = Wanted([erasure], self.conceal).rows(dropped)
+            rows = self.wanted([erasure]).rows(dropped)
             found = [] if rows is None else dropped.filter(rows).column(ID).to_pylist()
             known = {*erasure.predictions, *(one.hex() for one in found)}
             if len(known) == len(erasure.predictions):
@@ -379,11 +299,6 @@ def may_hold(segment: Path, until_us: int) -> bool:
                 return True
         return not later
     return True
-
-
-def digest_of(entity: str) -> str:
-    """Give the name by which an entity is known when it is erased: its SHA-256, in hex."""
-    return sha256(entity.encode()).hexdigest()
 
 
 def microseconds(at: datetime) -> int:

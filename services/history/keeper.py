@@ -10,6 +10,9 @@ import threading
 import time
 from pathlib import Path
 
+from bentos.catalog import CATALOG
+from core.config import load_model_config
+from core.errors import ConfigError
 from core.logs import get_logger
 from core.platform_config import History
 from core.settings import Settings
@@ -19,6 +22,7 @@ from services.history.housekeeping import Housekeeper
 from services.history.log import PredictionLog
 from services.history.masking import open_masking
 from services.history.mover import Mover, owner_of
+from services.history.predicted import INPUT
 from services.history.watch import Watch
 
 MOST_WAIT_SECONDS = 30.0
@@ -155,7 +159,8 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = PredictionLog(place, owner=owner_of(settings.spool))
     masking, secret = open_masking(settings, config)
-    erasures = Erasures(log, conceal=None if secret is None else secret.mask)
+    conceal = None if secret is None else secret.mask
+    erasures = Erasures(log, conceal=conceal, links=_links(settings))
     return HistoryKeeper(
         Mover(settings.spool, log, erasures=erasures, masking=masking),
         Eraser(log, erasures, spool=settings.spool),
@@ -164,3 +169,15 @@ def build_history(settings: Settings, config: History) -> HistoryKeeper:
         move_seconds=config.move_seconds,
         tidy_seconds=config.tidy_seconds,
     )
+
+
+def _links(settings: Settings) -> list[str]:
+    """Name the columns of inputs that are the entity of some model, as a client's is."""
+    found = set()
+    for model in CATALOG:
+        try:
+            found.add(load_model_config(settings.model_config_path(model)).entity)
+        except ConfigError as error:
+            # It is served no more, and others must go on: but rows that name its entity stay.
+            get_logger(__name__).error("config_unreadable", model=model, reason=error.detail)
+    return sorted(INPUT + name for name in found)

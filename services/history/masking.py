@@ -28,8 +28,8 @@ from core.platform_config import History
 from core.settings import Settings
 from services.durable import replace_file, sync_folder
 from services.history.decoding import OUTCOMES_OF, REFUSED
-from services.history.erasure import digest_of
 from services.history.predicted import INPUT
+from services.history.wanted import digest_of
 from services.predictions.description import inputs_of
 
 _SECRET_BYTES = 32

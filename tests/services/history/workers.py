@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from services.history.decoding import OUTCOMES_OF
@@ -19,9 +20,11 @@ OUTCOMES = "churn" + OUTCOMES_OF
 class Worker:
     """One worker of a home folder, stepped by hand."""
 
-    def __init__(self, home: Path, log: PredictionLog | None = None) -> None:
+    def __init__(
+        self, home: Path, log: PredictionLog | None = None, *, links: Sequence[str] = ()
+    ) -> None:
         self.log = log_of(home) if log is None else log
-        self.erasures = Erasures(self.log)
+        self.erasures = Erasures(self.log, links=links)
         self.mover = Mover(home / "spool", self.log, erasures=self.erasures)
         self.eraser = Eraser(self.log, self.erasures, spool=home / "spool")
         self.housekeeper = Housekeeper(self.log, keep_days=None)
