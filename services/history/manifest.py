@@ -85,8 +85,9 @@ class ManifestCorrupt(SeptetError):
 
     def __init__(self, path: Place) -> None:
         super().__init__(
-            f"{path} is not what the worker wrote. Put it back from a backup; the files beside it "
-            "are untouched."
+            f"{path} is not what the worker wrote; the files beside it are untouched. Stop the "
+            "worker, copy those files elsewhere, and put it back from a backup: files that the "
+            "backup does not name yet are deleted when the worker starts."
         )
 
 
