@@ -5,6 +5,7 @@
     SeptetError
     ├── HistoryDown            503   the process that reads the log does not answer
     ├── HistoryTooLarge        422   a question takes too long, or too much memory
+    ├── BacktestsWaiting       429   too many backtests wait already
     ├── ReplayImpossible       409   what was asked is not all there
     ├── ReleaseGone            410   the version's artifact is no longer there
     ├── Forbidden
@@ -67,6 +68,31 @@ class HistoryTooLarge(SeptetError):
             f"It would take more than {seconds:g} seconds, or more memory than a question may. "
             "Ask for a shorter period, for longer steps, or for fewer measures."
         )
+
+
+class BacktestsWaiting(SeptetError):
+    """Too many backtests wait already.
+
+    Parameters
+    ----------
+    most
+        How many may wait.
+    """
+
+    status = 429
+    title = "Too many backtests wait"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"One backtest runs at a time, and {most} wait already. Begin this one when one of "
+            "them has ended: GET /api/history/backtests/{id} tells how far each is. One that asks "
+            "a few days, or one segment with `where`, ends sooner."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "30"}
 
 
 class PredictionUnknown(NotFound):

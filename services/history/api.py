@@ -15,6 +15,7 @@ from core.contract import TEXT_LENGTH
 from core.denials import ModelOutOfScope
 from core.errors import ModelUnknown
 from core.history_faults import (
+    BacktestsWaiting,
     BacktestUnknown,
     ErasureUnknown,
     ExportTooLarge,
@@ -209,7 +210,7 @@ def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
         summary="Ask a period again",
         status_code=202,
         response_model=BacktestPage,
-        responses=route_errors(ReleaseGone, FieldsInvalid, *_OF_MODEL),
+        responses=route_errors(ReleaseGone, BacktestsWaiting, FieldsInvalid, *_OF_MODEL),
         openapi_extra=body_of(BacktestQuestion),
     )
     async def backtest(request: Request) -> Response:

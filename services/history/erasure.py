@@ -137,7 +137,7 @@ class Wanted:
         until = {
             entity: at_us
             for entity in pc.unique(column).drop_null().to_pylist()
-            if (at_us := self._until_of(entity)) is not None
+            if (at_us := self.until_us(entity)) is not None
         }
         if not until:
             return None
@@ -146,7 +146,8 @@ class Wanted:
         limits = pc.take(pa.array(until.values(), at.type), places)
         return pc.fill_null(pc.less_equal(at, limits), fill_value=False)
 
-    def _until_of(self, entity: str) -> int | None:
+    def until_us(self, entity: str) -> int | None:
+        """Give until when an entity is erased, in microseconds since 1970; nothing for others."""
         found = self._until.get(digest_of(entity))
         if found is None and self._is_masked:
             found = self._until.get(entity)
@@ -243,6 +244,10 @@ class Erasures:
             self.look()
         rows = self._wanted.rows(table) if self._wanted else None
         return table if rows is None else table.filter(pc.invert(rows))
+
+    def asked_us(self, entity: str) -> int | None:
+        """Tell when it was last asked to erase an entity, as far as was looked; see ``Wanted``."""
+        return self._wanted.until_us(entity)
 
     def may_concern(self, segment: Path) -> bool:
         """Say whether rows of an erased entity may stand in a segment that is damaged."""

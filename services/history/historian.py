@@ -201,7 +201,7 @@ def main() -> int:
         counter.app(), host=settings.history_host, port=settings.history_port, log_level="warning",
         access_log=False, lifespan="off",
     )  # fmt: skip
-    end_jobs()
+    end_jobs(jobs)
     library.close()
     return 0
 

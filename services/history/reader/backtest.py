@@ -220,6 +220,17 @@ def with_part(parts: Sequence[Part], part: Part) -> list[Part]:
     return [*parts[:-1], {**part, **summed}]
 
 
+def total_of(parts: Sequence[Part]) -> Part:
+    """Add parts up, whatever their days.
+
+    Parameters
+    ----------
+    parts
+        So far, one a day.
+    """
+    return {name: sum(part[name] for part in parts) for name in _SUMS}
+
+
 def page_of(
     backtest_id: str, question: BacktestQuestion, parts: Sequence[Part], *, state: str
 ) -> BacktestPage:
@@ -236,7 +247,7 @@ def page_of(
     state
         running or done.
     """
-    total = {name: sum(part[name] for part in parts) for name in _SUMS}
+    total = total_of(parts)
     counts = {name: int(total[name]) for name in _SUMS[:5]}
     told = counts["told"]
     return BacktestPage.model_validate(
