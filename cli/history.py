@@ -295,18 +295,18 @@ def backtest(
 
     Example: `septet backtest churn 4 --since 90d`
     """
-    import time
-
+    from cli.backtests import wait_for
     from cli.screen import err, out
 
     asker = _asker(url, key_file)
     asked = _query(since, until, None, None) | {"model": model, "against": against}
     page = asker.post("/api/history/backtests", asked)
     with err().status("asks again") as status:
-        while page["state"] == "running":
-            time.sleep(1)
-            page = asker.get(f"/api/history/backtests/{page['backtest_id']}")
-            status.update(f"asks again: {page['rows']:,} so far")
+
+        def show_rows(rows: int) -> None:
+            status.update(f"asks again: {rows:,} so far")
+
+        page = wait_for(asker, page, show=show_rows)
     out().print_json(data=page)
 
 
