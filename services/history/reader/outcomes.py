@@ -8,7 +8,7 @@ counts before one by entity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from services.history.reader.scan import Period, Scan
 
 # An id is made a little before the row is kept; a clock that was set back adds to it.
 ID_MARGIN = timedelta(hours=2)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Reserved by DuckDB.
 _AT = '"at"'
 _FIELDS = ("value", "amount", "happened_at")
@@ -190,6 +191,45 @@ def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> 
         # The weeks of an answer begin with it.
         periods.append((as_of, None if kind.WEEKS else as_of))
     return periods
+
+
+def about_rows(rows: Sequence[Mapping[str, Any]], kind: type[Predictor]) -> list[Period]:
+    """Give what outcomes may be about that belong to some predictions.
+
+    Parameters
+    ----------
+    rows
+        Their rows of the log, with the columns that the join wants.
+    kind
+        The model's predictor.
+
+    Returns
+    -------
+    list of tuple
+        A period of their ids, and one of the times that they are about; nothing without rows.
+    """
+    ids = [time_of(row["prediction_id"]) for row in rows]
+    periods = [(min(ids) - ID_MARGIN, max(ids) + ID_MARGIN)] if ids else []
+    firsts, lasts = [], []
+    for row, made in zip(rows, ids, strict=True):
+        for first, last in about_one(row, kind, made)[1:]:
+            firsts.append(first)
+            lasts.append(last)
+    if not firsts:
+        return [*periods]
+    ends = [last for last in lasts if last is not None]
+    return [*periods, (min(firsts), max(ends) if len(ends) == len(lasts) else None)]
+
+
+def time_of(key: bytes) -> datetime:
+    """Give the time at which an id was made.
+
+    Parameters
+    ----------
+    key
+        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
+    """
+    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))
 
 
 def about_many(

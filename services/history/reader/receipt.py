@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from services.history.reader.database import Database
 from services.history.reader.prediction import lineage_of, prediction_of
 from services.history.reader.scan import Scan
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Notes = tuple[str, ...]
 _Found = tuple[Prediction, dict[str, Any], Scan]
 
@@ -47,8 +46,8 @@ class Receipts:
 
     def find(
         self, prediction_id: str, models: Collection[str] | None
-    ) -> tuple[Prediction, Descriptions]:
-        """Find a prediction, and who answered.
+    ) -> tuple[Prediction, Descriptions, Notes]:
+        """Find a prediction, who answered, and what a reader must know.
 
         Parameters
         ----------
@@ -63,7 +62,7 @@ class Receipts:
             None of these models has it.
         """
         found, _, scan = self._row(prediction_id, models)
-        return found, scan.releases
+        return found, scan.releases, scan.notes
 
     def read(self, prediction_id: str, models: Collection[str] | None) -> Receipt:
         """Give all that is known of a prediction.
@@ -103,7 +102,7 @@ class Receipts:
         raise PredictionUnknown(prediction_id)
 
     def _find_in(self, model: str, key: bytes) -> _Found | None:
-        at = time_of(key)
+        at = outcomes.time_of(key)
 
         def scan() -> Scan:
             return self.database.scanner.scan(
@@ -128,7 +127,7 @@ class Receipts:
         """Give what is known of what happened, and what a reader must know of that."""
         kind = self.kind_of(model)
         query, params = outcomes.of_one(row, kind)
-        about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
+        about = outcomes.about_one(row, kind, outcomes.time_of(row["prediction_id"]))
 
         def scan() -> Scan:
             return self.database.scanner.scan(outcomes.place_of(model), about=about)
@@ -150,14 +149,3 @@ class Receipts:
             told_at=happened["outcome_told_at"],
         )
         return seen, notes
-
-
-def time_of(key: bytes) -> datetime:
-    """Give the time at which an id was made.
-
-    Parameters
-    ----------
-    key
-        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
-    """
-    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))

@@ -18,7 +18,7 @@ from services.history.log import PredictionLog
 from services.history.questions import OutcomesQuestion
 from services.history.reader import outcomes
 from services.history.reader.database import Database
-from services.history.reader.receipt import time_of
+from services.history.reader.outcomes import time_of
 from services.history.reader.told import Outcomes
 from tests.services.history.reader.tables import (
     START,
@@ -71,13 +71,17 @@ def joined(database: Database, kind: type[Predictor], model: str) -> list[Told]:
         )
     )
     assert few == found
-    about = outcomes.about_many(scan, kind, lambda sql: database.rows(sql, {}, scan))
-    pruned = list(database.scanner.scan(outcomes.place_of(model), about=about).files)
-    if pruned:
-        query = f'{outcomes.joined(predictions, kind)} ORDER BY "at"'
-        assert database.rows(query, {"told": pruned}, scan) == found
-    else:
-        assert not any(row["outcome_steps"] for row in found)
+    abouts = (
+        outcomes.about_many(scan, kind, lambda sql: database.rows(sql, {}, scan)),
+        outcomes.about_rows(found, kind),
+    )
+    for about in abouts:
+        pruned = list(database.scanner.scan(outcomes.place_of(model), about=about).files)
+        if pruned:
+            query = f'{outcomes.joined(predictions, kind)} ORDER BY "at"'
+            assert database.rows(query, {"told": pruned}, scan) == found
+        else:
+            assert not any(row["outcome_steps"] for row in found)
     for row in found:
         seen = of_one(database, kind, model, row)
         assert seen == {name: row[name] for name in seen}

@@ -16,7 +16,8 @@ from core.config import ModelConfig
 from core.history_faults import PredictionUnknown
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest
-from services.history.reader.receipt import Receipts, time_of
+from services.history.reader.outcomes import time_of
+from services.history.reader.receipt import Receipts
 from tests.services.history.reader.tables import (
     START,
     TINY,
