@@ -267,11 +267,13 @@ def replay(
 
     Example: `septet replay 01a208e3-aa18-7595-b18e-361f686aad6c --version 4`
     """
-    from cli.screen import out
+    from cli.screen import err, out
 
     asked = {} if version is None else {"version": version}
     path = f"/api/history/predictions/{prediction_id}/replay"
     page = _asker(url, key_file).post(path, asked)
+    for note in page["notes"]:
+        err().print(note, markup=False, style="dim")
     head = f"{page['model']} version {page['version']}, asked again of {page['replayed_version']}"
     if page["refused"] is not None:
         out().print(f"{head}: it refuses the row. {page['refused']}", markup=False)
