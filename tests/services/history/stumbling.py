@@ -13,14 +13,21 @@ from core.history_faults import HistoryTooLarge, ReleaseGone
 from services.history.questions import BacktestQuestion
 from services.history.reader.backtest import Backtests, Part
 
-KILL, BUSY, GONE, STRANGE, SLOW = "kill", "busy", "gone", "strange", "slow"
+KILL, BUSY, GONE, STRANGE, SLOW, HOLD = "kill", "busy", "gone", "strange", "slow", "hold"
 SECRET = "/srv/septet/secret-folder"
 
 
 def stumble(home: Path, kind: str, times: int) -> None:
     """Let the next parts of backtests stumble."""
     (home / "stumbles").mkdir(exist_ok=True)
-    (home / "stumbles" / kind).write_text(str(times))
+    _write(home / "stumbles" / kind, times)
+
+
+def _write(file: Path, times: int) -> None:
+    """Write at once: another process reads it at any moment."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft.write_text(str(times))
+    draft.replace(file)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class StumblingBacktests(Backtests):
 
     def part(self, question: BacktestQuestion, day: str, after: Sequence[str] | None) -> Part:
         """Stumble, or ask some rows again."""
+        while self._times(HOLD):
+            time.sleep(0.02)
         if self._is_now(SLOW):
             time.sleep(0.5)
         if self._is_now(KILL):
@@ -49,9 +58,12 @@ class StumblingBacktests(Backtests):
             raise OSError(f"cannot read {SECRET}")
         return super().part(question, day, after)
 
-    def _is_now(self, kind: str) -> bool:
+    def _times(self, kind: str) -> int:
         file = self.home / "stumbles" / kind
-        times = int(file.read_text()) if file.exists() else 0
+        return int(file.read_text()) if file.exists() else 0
+
+    def _is_now(self, kind: str) -> bool:
+        times = self._times(kind)
         if times:
-            file.write_text(str(times - 1))
+            _write(self.home / "stumbles" / kind, times - 1)
         return times > 0

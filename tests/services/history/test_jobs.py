@@ -16,7 +16,7 @@ import pytest
 from services.history.workflow import KEPT_DAYS, MOST_WAITING
 from tests.services.conftest import assert_problem
 from tests.services.history.archive_house import House, build_house, wait_until
-from tests.services.history.stumbling import BUSY, GONE, KILL, SECRET, SLOW, STRANGE, stumble
+from tests.services.history.stumbling import BUSY, GONE, HOLD, KILL, SECRET, SLOW, STRANGE, stumble
 
 ROWS, DAYS = 10, 1
 PATH = "/api/history/backtests"
@@ -39,7 +39,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _steady(house: House) -> Iterator[None]:
     """Leave a historian that does not stumble to the next test."""
     yield
-    for kind in (KILL, BUSY, GONE, STRANGE, SLOW):
+    for kind in (KILL, BUSY, GONE, STRANGE, SLOW, HOLD):
         stumble(house.historian.home, kind, 0)
 
 
@@ -99,16 +99,17 @@ def test_the_jobs_stand_in_a_file_that_readers_do_not_wait_for(house: House) -> 
 
 
 def test_one_runs_some_wait_and_one_too_many_is_refused(house: House) -> None:
-    stumble(house.historian.home, SLOW, 40)
+    stumble(house.historian.home, HOLD, 1)
     first = begin(house)
-    wait_until(lambda: page(house, first)["rows"] > 0, "it does not begin")
+    pending = "SELECT status FROM workflow_status WHERE status = 'PENDING'"
+    wait_until(lambda: bool(select(house, pending)), "it does not begin")
     waiting = [begin(house, where=["region:nowhere"]) for _ in range(MOST_WAITING)]
     answer = ask(house)
     assert_problem(answer, 429, "BacktestsWaiting", f"{MOST_WAITING} wait already")
     assert answer.headers["retry-after"].isdecimal()
     states = select(house, "SELECT status FROM workflow_status WHERE status != 'SUCCESS'")
     assert sorted(one for (one,) in states) == ["ENQUEUED"] * MOST_WAITING + ["PENDING"]
-    stumble(house.historian.home, SLOW, 0)
+    stumble(house.historian.home, HOLD, 0)
     assert [ended(house, one)["state"] for one in (first, *waiting)] == ["done"] * 9
     assert ended(house, begin(house))["state"] == "done"
 
