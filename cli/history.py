@@ -272,11 +272,13 @@ def replay(
 
     Example: `septet replay 01a208e3-aa18-7595-b18e-361f686aad6c --version 4`
     """
-    from cli.screen import out
+    from cli.screen import err, out
 
     asked = {} if version is None else {"version": version}
     path = f"/api/history/predictions/{prediction_id}/replay"
     page = _asker(url, key_file).post(path, asked)
+    for note in page["notes"]:
+        err().print(note, markup=False, style="dim")
     head = f"{page['model']} version {page['version']}, asked again of {page['replayed_version']}"
     if page["refused"] is not None:
         out().print(f"{head}: it refuses the row. {page['refused']}", markup=False)
@@ -300,18 +302,18 @@ def backtest(
 
     Example: `septet backtest churn 4 --since 90d`
     """
-    import time
-
+    from cli.backtests import wait_for
     from cli.screen import err, out
 
     asker = _asker(url, key_file)
     asked = _query(since, until, None, None) | {"model": model, "against": against}
     page = asker.post("/api/history/backtests", asked)
     with err().status("asks again") as status:
-        while page["state"] == "running":
-            time.sleep(1)
-            page = asker.get(f"/api/history/backtests/{page['backtest_id']}")
-            status.update(f"asks again: {page['rows']:,} so far")
+
+        def show_rows(rows: int) -> None:
+            status.update(f"asks again: {rows:,} so far")
+
+        page = wait_for(asker, page, show=show_rows)
     out().print_json(data=page)
 
 

@@ -50,13 +50,15 @@ class Program:
     command
         Absolute path of the executable, then its arguments.
     log
-        File that takes what it writes; started anew each time.
+        File that takes what it writes; started anew with the command.
     environment
         Variables on top of this process's own.
     folder
         Folder it runs in.
     is_task
         Whether it ends when its work is done; anything else is meant to go on.
+    is_spare
+        Whether the others go on without it, should it end.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     is_task: bool = False
+    is_spare: bool = False
 
     def last_lines(self, count: int = 12) -> str:
         """Give the end of its log; empty when there is none."""
@@ -117,9 +120,17 @@ class Processes:
         if self._adopt:
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
-    def start(self, program: Program) -> None:
-        """Start a program; all that it writes goes into its log."""
-        self._start(program, is_piped=False)
+    def start(self, program: Program, *, again: bool = False) -> None:
+        """Start a program; all that it writes goes into its log.
+
+        Parameters
+        ----------
+        program
+            What to run.
+        again
+            Whether it ran before: its log is gone on with then.
+        """
+        self._start(program, is_piped=False, again=again)
 
     def start_piped(self, program: Program) -> IO[str]:
         """Start a program whose standard output comes to us; its log takes standard error.
@@ -133,10 +144,13 @@ class Processes:
         assert stream is not None  # noqa: S101 - Popen opens it, as it was asked to
         return stream
 
-    def _start(self, program: Program, *, is_piped: bool) -> subprocess.Popen[str]:
+    def _start(
+        self, program: Program, *, is_piped: bool, again: bool = False
+    ) -> subprocess.Popen[str]:
         program.log.parent.mkdir(parents=True, exist_ok=True)
         tie = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid())]
-        with program.log.open("w", encoding="utf-8") as log:
+        # Of what is started again and again, the reason may stand before the last start.
+        with program.log.open("a" if again else "w", encoding="utf-8") as log:
             process = subprocess.Popen(  # noqa: S603 - our own commands
                 [*tie, *program.command],
                 stdin=subprocess.DEVNULL,
@@ -151,12 +165,22 @@ class Processes:
         return process
 
     def ended(self) -> Ended | None:
-        """Name the first program that ended though it is meant to go on."""
+        """Name the first program that ended though the others cannot go on without it."""
         for program, process in self._running:
             code = process.poll()
-            if code is not None and not program.is_task:
+            if code is not None and not program.is_task and not program.is_spare:
                 return Ended(program=program, code=code)
         return None
+
+    def take_spare(self) -> list[Ended]:
+        """Let go of the programs that ended and that the others go on without; name them."""
+        gone = [
+            (program, process)
+            for program, process in self._running
+            if program.is_spare and process.poll() is not None
+        ]
+        self._running = [one for one in self._running if one not in gone]
+        return [Ended(program=program, code=process.returncode) for program, process in gone]
 
     def stop(self, *, grace_seconds: float = 10.0) -> None:
         """End every program and all that it started.

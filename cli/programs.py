@@ -69,6 +69,7 @@ def historian(settings: Settings) -> Program:
         log=settings.home / "logs" / "historian.log",
         environment=_environment(settings),
         folder=ROOT,
+        is_spare=True,
     )
 
 

@@ -25,6 +25,7 @@ from cli.events import Event, read_events, show
 from cli.faults import NeverReady, NothingTrained, ProgramDied
 from cli.ports import status_of
 from cli.processes import Processes, Program
+from cli.revival import Revival
 from core.config import load_model_config
 from core.errors import ArtifactCorrupt
 from core.platform_config import PlatformConfig, load_platform_config
@@ -101,6 +102,7 @@ class Startup:
         self._out, self._err = out, err
         self._with_mlflow = with_mlflow
         self._bentos = dict(bentos or {})
+        self._revival = Revival(processes, err)
 
     def make_ready(self, *, new_key: bool = False) -> None:
         """Train what has no champion, start the rest, wait, and say what a person needs.
@@ -145,7 +147,7 @@ class Startup:
         Raises
         ------
         ProgramDied
-            A program ended.
+            A program ended that the others need.
         """
         page_is_up = not self._with_mlflow
         while True:
@@ -284,6 +286,7 @@ class Startup:
         return status_of(self.settings.host, self.settings.port, path, key=key)
 
     def _raise_ended(self) -> None:
+        self._revival.look()
         ended = self._processes.ended()
         if ended is not None:
             raise ProgramDied(ended)

@@ -6,6 +6,7 @@
     ├── HistoryDown            503   the process that reads the log does not answer
     ├── HistoryTooLarge        422   a question takes too long, or too much memory
     ├── ExportsBusy            503   as many large tables are written as may be at once
+    ├── BacktestsWaiting       429   too many backtests wait already
     ├── LogOfLaterVersion      500   a file of the log is of a format that is not known yet
     ├── ReplayImpossible       409   what was asked is not all there
     ├── ReleaseGone            410   the version's artifact is no longer there
@@ -115,6 +116,31 @@ class LogOfLaterVersion(SeptetError):
             "came with stands in CHANGELOG.md. The file is untouched, and predictions go on and "
             "are kept."
         )
+
+
+class BacktestsWaiting(SeptetError):
+    """Too many backtests wait already.
+
+    Parameters
+    ----------
+    most
+        How many may wait.
+    """
+
+    status = 429
+    title = "Too many backtests wait"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"One backtest runs at a time, and {most} wait already. Begin this one when one of "
+            "them has ended: GET /api/history/backtests/{id} tells how far each is. One that asks "
+            "a few days, or one segment with `where`, ends sooner."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to ask again."""
+        return {"Retry-After": "30"}
 
 
 class PredictionUnknown(NotFound):

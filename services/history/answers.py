@@ -132,6 +132,7 @@ class ReplayPage(_Page):
     now: dict[str, Any] | None = Field(description="The same of now; null where it refuses.")
     refused: str | None = Field(description="Why the other version refuses the row.")
     differences: list[Difference] = Field(description="Fields that differ.")
+    notes: list[str] = Field(description="What a reader must know.")
 
 
 class OutcomeLine(_Page):
@@ -176,6 +177,7 @@ class BacktestPage(_Page):
     now_error: float | None = Field(description="The same of what is answered now.")
     series: Series | None = Field(description="By day; null until it is done.")
     reason: str | None = Field(description="Why it failed.")
+    notes: list[str] = Field(description="What a reader must know.")
 
 
 class ErasurePage(_Page):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
+import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
@@ -16,6 +18,7 @@ from core.contract import TEXT_LENGTH
 from core.denials import ModelOutOfScope, RecordsBehind, RecordsDown
 from core.errors import ModelUnknown
 from core.history_faults import (
+    BacktestsWaiting,
     BacktestUnknown,
     ErasureUnknown,
     ExportsBusy,
@@ -121,7 +124,13 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         caller = _allowed(request, query.model)
         if query.limit > PAGE_ROWS and caller.role < Role.OPERATOR:
             raise ExportTooLarge(query.limit, PAGE_ROWS)
-        return await _ask(runtime, request, "rows", query)
+        answer = await _ask(runtime, request, "rows", query)
+        if query.limit > PAGE_ROWS:
+            _note(
+                runtime, request, "predictions.exported", f"predictions of {query.model}",
+                limit=query.limit, format=query.format, since=query.since, until=query.until,
+            )  # fmt: skip
+        return answer
 
     @router.get(
         "/predictions/{prediction_id}",
@@ -218,14 +227,21 @@ def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
         summary="Ask a period again",
         status_code=202,
         response_model=BacktestPage,
-        responses=route_errors(ReleaseGone, FieldsInvalid, *_OF_MODEL),
+        responses=route_errors(ReleaseGone, BacktestsWaiting, FieldsInvalid, *_OF_MODEL),
         openapi_extra=body_of(BacktestQuestion),
     )
     async def backtest(request: Request) -> Response:
         """Begin a job in which a version answers again what was asked in a period."""
         question = _read(runtime, request, BacktestQuestion)
         _allowed(request, question.model)
-        return await _ask(runtime, request, "backtest", question, status=202)
+        answer = await _ask(runtime, request, "backtest", question, status=202)
+        _note(
+            runtime, request, "backtest.started",
+            f"backtest {orjson.loads(answer.body)['backtest_id']}",
+            model=question.model, against=question.against,
+            since=question.since, until=question.until,
+        )  # fmt: skip
+        return answer
 
     @router.get(
         "/backtests/{backtest_id}",
@@ -264,10 +280,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         kept = runtime.journal.erasure(caller, {"id": erasure_id, "entity": entity})
         if kept is not None:
             await kept
-        scope = request.scope
-        actor = Actor.of(caller, address=scope.get(ADDRESS), request_id=scope.get(REQUEST_ID))
-        # Not whom: the audit can forget nothing.
-        runtime.audit.record(Entry(actor, "entity.erased", f"erasure {erasure_id}"))
+        _note(runtime, request, "entity.erased", f"erasure {erasure_id}")
         return ErasurePage(erasure_id=erasure_id, state="asked", proofs=[])
 
     @router.get(
@@ -295,6 +308,19 @@ def _allowed(request: Request, model: str) -> Caller:
     if caller.models is not None and model not in caller.models:
         raise ModelOutOfScope(model, sorted(caller.models))
     return caller
+
+
+def _note(runtime: Runtime, request: Request, action: str, target: str, **detail: Any) -> None:
+    """Write into the audit who did what; not of whom: the audit can forget nothing."""
+    scope = request.scope
+    caller: Caller = scope[CALLER]
+    actor = Actor.of(caller, address=scope.get(ADDRESS), request_id=scope.get(REQUEST_ID))
+    plain = {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in detail.items()
+        if value is not None
+    }
+    runtime.audit.record(Entry(actor, action, target, detail=plain))
 
 
 async def _ask(

@@ -231,6 +231,10 @@ class Erasures:
                 changes |= {"state": "rewritten", "done_at": None, "places": {}}
             self.keep(erasure.model_copy(update=changes))
 
+    def asked_us(self, entity: str) -> int | None:
+        """Tell when it was last asked to erase an entity, as far as was looked; see ``Wanted``."""
+        return self._wanted.until_us(entity)
+
     def may_concern(self, segment: Path) -> bool:
         """Say whether rows of an erased entity may stand in a segment that is damaged."""
         return bool(self._wanted) and may_hold(segment, self._wanted.latest_us)

@@ -6,7 +6,7 @@ It has DuckDB, Matplotlib and the old releases, none of which a serving process 
 for the platform alone, which shows it a token.
 
 Failure policy: a question that cannot be answered is answered with a problem document; one that
-takes too long is ended. Should the process die, predictions go on, and `septet up` ends.
+takes too long is ended. Should the process die, predictions go on, and `septet up` starts it anew.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def main() -> int:
         counter.app(), host=settings.history_host, port=settings.history_port, log_level="warning",
         access_log=False, lifespan="off",
     )  # fmt: skip
-    end_jobs()
+    end_jobs(jobs)
     library.close()
     return 0
 

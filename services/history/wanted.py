@@ -81,7 +81,7 @@ class Wanted:
         until = {
             entity: at_us
             for entity in pc.unique(table.column(column)).drop_null().to_pylist()
-            if (at_us := self._until_of(entity)) is not None
+            if (at_us := self.until_us(entity)) is not None
         }
         if not until:
             return None
@@ -101,7 +101,8 @@ class Wanted:
                 until[one] = max(until.get(one, 0), erasure.asked_us)
         return pa.array(list(until), pa.binary(16)), pa.array(until.values(), pa.int64())
 
-    def _until_of(self, entity: str) -> int | None:
+    def until_us(self, entity: str) -> int | None:
+        """Give until when an entity is erased, in microseconds since 1970; nothing for others."""
         found = self._until.get(digest_of(entity))
         if found is None and self._is_masked:
             found = self._until.get(entity)

@@ -64,6 +64,7 @@ _BY_CLASS: Mapping[str, Mapping[str, object]] = {
     "HistoryDown": {"address": "http://127.0.0.1:8802", "fault": "ClientConnectorError"},
     "ReleaseGone": {"fault": "MLflow has no artifact of it"},
     "ReplayImpossible": {"fault": "its input region is masked"},
+    "BacktestsWaiting": {"most": 8},
     "ExportTooLarge": {"limit": 50_000},
     "HttpInvalid": {"fault": "Invalid HTTP request received."},
     "JsonInvalid": {"fault": "Trailing comma at line 1 column 9"},

@@ -19,7 +19,7 @@ from services.history.reader.database import Database
 from services.history.reader.filters import condition
 from services.history.reader.prediction import prediction_of
 from services.history.reader.replay import again, answer_of
-from services.history.reader.scan import Scan
+from services.history.reader.scan import Period, Scan
 
 # Some seconds of work: so much is done again after a crash.
 PART_ROWS = 2000
@@ -28,6 +28,8 @@ _SUMS = (
     "now_error",
 )  # fmt: skip
 Part = dict[str, Any]
+# Which rows, as SQL, and the values in it.
+Few = tuple[str, dict[str, Any]]
 
 
 @dataclass
@@ -77,8 +79,13 @@ class Backtests:
         scan = self.database.scanner.scan(question.model, since=since, until=until)
         if scan.files:
             condition(question, scan, self.kind_of(question.model))
-        first, last = utc_day(since), utc_day(until)
-        return sorted({f"{fact.day}" for fact in scan.facts if first <= fact.day <= last})
+        # From the manifests: a day of which nothing can be read has no rows, and a note.
+        files = self.database.scanner.log.files(
+            question.model, since=utc_day(since), until=utc_day(until)
+        )
+        return sorted(
+            {f"{one.day}" for _, one in files if one.last_at >= since and one.first_at <= until}
+        )
 
     def part(self, question: BacktestQuestion, day: str, after: Sequence[str] | None) -> Part:
         """Ask some rows of a day again.
@@ -95,27 +102,38 @@ class Backtests:
         Returns
         -------
         dict
-            The sums, and ``after`` for the next part; nothing there when the day is done.
+            The sums, ``notes``, and ``after`` for the next part; nothing there when the day is
+            done.
         """
         kind = self.kind_of(question.model)
         start = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
 
+        place = outcomes.place_of(question.model)
+        # Until the rows of the part say it better.
+        about: list[Period] = [(start, start)]
+
         def scan() -> Scan:
             return self._scan(question, start)
 
-        def ask() -> tuple[list[dict[str, Any]], list[Prediction], Scan]:
-            found = scan()
-            rows = self._read(question, kind, found, start, after)
-            # Here, because a text that was damaged may be no JSON any more.
-            return rows, [prediction_of(question.model, r, found.releases) for r in rows], found
+        def scan_told() -> Scan:
+            return self.database.scanner.scan(place, about=about)
 
-        place = outcomes.place_of(question.model)
-        rows, asked, found = self.database.ask(ask, scan, lambda: self.database.scanner.scan(place))
+        def ask() -> tuple[list[dict[str, Any]], list[Prediction], Scan, list[str]]:
+            found = scan()
+            few = self._few(question, kind, found, start, after)
+            about[:] = self._about(few, kind, found) or about
+            told = scan_told()
+            rows = self._read(few, kind, found, told)
+            # Here, because a text that was damaged may be no JSON any more.
+            asked = [prediction_of(question.model, row, found.releases) for row in rows]
+            return rows, asked, found, [*found.notes, *told.notes]
+
+        rows, asked, found, notes = self.database.ask(ask, scan, scan_told)
         tally = self._again(question, kind, list(zip(rows, asked, strict=True)), found)
         more = None
         if len(rows) == self.part_rows:
             more = [rows[-1]["at"].isoformat(), rows[-1]["prediction_id"].hex()]
-        return {"day": day, "after": more, **tally.sums}
+        return {"day": day, "after": more, "notes": notes, **tally.sums}
 
     def _scan(self, question: BacktestQuestion, start: datetime) -> Scan:
         """Find the files of a day, with the columns of the whole period: filters may name them."""
@@ -126,16 +144,17 @@ class Backtests:
             [i for i, one in enumerate(whole.facts) if one.last_at >= start and one.first_at < end]
         )
 
-    def _read(
+    def _few(
         self,
         question: BacktestQuestion,
         kind: type[Predictor],
         scan: Scan,
         start: datetime,
         after: Sequence[str] | None,
-    ) -> list[dict[str, Any]]:
+    ) -> Few | None:
+        """Say which rows the part has; nothing where there are no files."""
         if not scan.files:
-            return []
+            return None
         sql, params = condition(question, scan, kind)
         sql += ' AND "at" >= $start AND "at" < $end'
         params |= {"start": start, "end": start + timedelta(days=1)}
@@ -143,13 +162,27 @@ class Backtests:
             sql += ' AND "at" >= $after_at AND ("at" > $after_at OR prediction_id > $after_id)'
             params["after_at"] = datetime.fromisoformat(after[0])
             params["after_id"] = bytes.fromhex(after[1])
-        query = (
-            f"SELECT * FROM {scan.source} WHERE {sql} "
-            f'ORDER BY "at", prediction_id LIMIT {self.part_rows}'
-        )
-        told = self.database.scanner.scan(outcomes.place_of(question.model))
+        order = f'WHERE {sql} ORDER BY "at", prediction_id LIMIT {self.part_rows}'
+        return order, params
+
+    def _about(self, few: Few | None, kind: type[Predictor], scan: Scan) -> list[Period]:
+        """Say what the outcomes of the part's rows are about, so that no others are read."""
+        if few is None or not kind.FORETELLS:
+            return []
+        order, params = few
+        query = f"SELECT {outcomes.needs(kind)} FROM {scan.source} {order}"
+        return outcomes.about_few(self.database.rows(query, params, scan), kind)
+
+    def _read(
+        self, few: Few | None, kind: type[Predictor], scan: Scan, told: Scan
+    ) -> list[dict[str, Any]]:
+        """Read the rows of the part, with what is known of what happened."""
+        if few is None:
+            return []
+        order, params = few
+        query = f"SELECT * FROM {scan.source} {order}"
         if told.files and kind.FORETELLS:
-            params["told"] = list(told.files)
+            params = {**params, "told": list(told.files)}
             query = outcomes.joined_few(query, kind)
             query += ' ORDER BY "at", prediction_id'
         return self.database.rows(query, params, scan)
@@ -216,8 +249,19 @@ def with_part(parts: Sequence[Part], part: Part) -> list[Part]:
     """
     if not parts or parts[-1]["day"] != part["day"]:
         return [*parts, part]
-    summed = {name: parts[-1][name] + part[name] for name in _SUMS}
-    return [*parts[:-1], {**part, **summed}]
+    return [*parts[:-1], {**part, **total_of([parts[-1], part])}]
+
+
+def total_of(parts: Sequence[Part]) -> Part:
+    """Add parts up, whatever their days.
+
+    Parameters
+    ----------
+    parts
+        So far, one a day.
+    """
+    notes = dict.fromkeys(note for part in parts for note in part["notes"])
+    return {**{name: sum(part[name] for part in parts) for name in _SUMS}, "notes": [*notes]}
 
 
 def page_of(
@@ -236,7 +280,7 @@ def page_of(
     state
         running or done.
     """
-    total = {name: sum(part[name] for part in parts) for name in _SUMS}
+    total = total_of(parts)
     counts = {name: int(total[name]) for name in _SUMS[:5]}
     told = counts["told"]
     return BacktestPage.model_validate(
@@ -250,6 +294,7 @@ def page_of(
             "now_error": total["now_error"] / told if told else None,
             "series": _series(question, parts).model_dump() if state == "done" else None,
             "reason": None,
+            "notes": total["notes"],
         }
     )
 
@@ -277,5 +322,5 @@ def _series(question: BacktestQuestion, parts: Sequence[Part]) -> Series:
         ],
         rows=rows,
         chart=Chart(kind="line", x="day", y=["was_mean", "now_mean"], low=None, high=None, by=None),
-        notes=[],
+        notes=total_of(parts)["notes"],
     )

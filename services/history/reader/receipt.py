@@ -46,8 +46,8 @@ class Receipts:
 
     def find(
         self, prediction_id: str, models: Collection[str] | None
-    ) -> tuple[Prediction, Descriptions]:
-        """Find a prediction, and who answered.
+    ) -> tuple[Prediction, Descriptions, Notes]:
+        """Find a prediction, who answered, and what a reader must know.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Receipts:
             None of these models has it.
         """
         found, _, scan = self._row(prediction_id, models)
-        return found, scan.releases
+        return found, scan.releases, scan.notes
 
     def read(self, prediction_id: str, models: Collection[str] | None) -> Receipt:
         """Give all that is known of a prediction.

@@ -59,7 +59,7 @@ class Replays:
         ReleaseGone
             Who answers is not there any more, or another one under the same name.
         """
-        found, releases = self.receipts.find(prediction_id, models)
+        found, releases, notes = self.receipts.find(prediction_id, models)
         version = question.version or found.version
         release = self.archive.open(found.model, version)
         if version == found.version:
@@ -76,6 +76,7 @@ class Replays:
             now=now,
             refused=refused,
             differences=[] if now is None else list(differences(was, now))[:_MOST_DIFFERENCES],
+            notes=list(notes),
         )
 
 

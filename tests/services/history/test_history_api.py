@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 
 from core import clock
 from tests.services.conftest import Client, assert_problem, start
-from tests.services.history.archive_house import PORT, House, build_house, prepared
+from tests.services.history.archive_house import PORT, House, build_house, prepared, wait_until
 from tests.services.history.bad_questions import BAD
 from tests.services.history.conftest import row
 
@@ -225,6 +225,32 @@ class TestWhoMay:
         assert house.get("predictions", "operator", **asked).status_code == 200
         answer = house.get("predictions", "operator", model="churn", limit=100_001)
         assert_problem(answer, 400, "QueryInvalid", "limit")
+
+    def test_large_pages_and_backtests_stand_in_the_audit_without_whom_they_are_about(
+        self, house: House
+    ) -> None:
+        operator = house.client("operator")
+        since = "2026-01-01T00:00:00+00:00"
+        asked = {"model": "churn", "entity": "c7", "against": "9", "since": since}
+        for limit in (1000, 1001):
+            told = {"limit": limit, "format": "csv", "entity": "c7", "model": "churn"}
+            assert house.get("predictions", "operator", since=since, **told).status_code == 200
+        gone = operator.post("/api/history/backtests", json={**asked, "against": "77"})
+        assert gone.status_code == 410, gone.text
+        begun = operator.post("/api/history/backtests", json=asked).json()["backtest_id"]
+
+        def entries() -> list[dict[str, Any]]:
+            page = house.client().get("/api/audit", params={"since": since, "limit": 100}).json()
+            return [one for one in page["entries"] if one["detail"].get("since") == since]
+
+        wait_until(lambda: len(entries()) == 2, "they are not in the audit")
+        found = [(one["action"], one["target"], one["role"], one["detail"]) for one in entries()]
+        assert found == [
+            ("backtest.started", f"backtest {begun}", "operator",
+             {"model": "churn", "against": "9", "since": since}),
+            ("predictions.exported", "predictions of churn", "operator",
+             {"limit": 1001, "format": "csv", "since": since}),
+        ]  # fmt: skip
 
     @pytest.mark.parametrize(("path", "query"), [*SERIES[:-1], ("predictions", {"model": "churn"}),
                                                  ("outcomes", {"model": "churn"})])  # fmt: skip

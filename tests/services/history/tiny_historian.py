@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 
 import uvicorn
@@ -13,6 +13,7 @@ from services.history.historian import Counter, build_library, questions_of_jobs
 from services.history.reader.library import questions_of
 from services.history.token import history_token
 from services.history.workflow import end_jobs, launch_jobs
+from tests.services.history.stumbling import StumblingBacktests
 from tests.tiny import tiny_type
 
 
@@ -20,11 +21,13 @@ def main(home: Path, port: int, part_rows: int) -> None:
     """Answer until killed."""
     settings = Settings(home=home, configs=home / "configs", log_level="WARNING")
     library = build_library(settings, kind_of=tiny_type)
-    jobs = launch_jobs(settings, replace(library.backtests, part_rows=part_rows))
+    rules = {one.name: getattr(library.backtests, one.name) for one in fields(library.backtests)}
+    rules |= {"part_rows": part_rows, "home": home}
+    jobs = launch_jobs(settings, StumblingBacktests(**rules))
     questions = questions_of(library) | questions_of_jobs(jobs)
     counter = Counter(questions, token=history_token(settings))
     uvicorn.run(counter.app(), host="127.0.0.1", port=port, log_level="critical", lifespan="off")
-    end_jobs()
+    end_jobs(jobs)
     library.close()
 
 

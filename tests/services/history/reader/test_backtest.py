@@ -12,18 +12,12 @@ import pytest
 
 from core.refusals import QueryInvalid
 from core.registry import Registry
+from services.history.answers import BacktestPage
 from services.history.log import PredictionLog
 from services.history.questions import BacktestQuestion
 from services.history.reader.archive import Archive
-from services.history.reader.backtest import Backtests
-from tests.services.history.reader.tables import (
-    START,
-    TINY,
-    keep,
-    keep_outcomes,
-    opened,
-    predicted,
-)
+from services.history.reader.backtest import Backtests, Part, page_of, with_part
+from tests.services.history.reader.tables import START, TINY, keep, keep_outcomes, opened, predicted
 from tests.tiny import Shelf, TinyPredictor, tiny_type
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -97,3 +91,63 @@ def test_the_sum_of_all_steps_is_held_against_no_sum_of_some(
         del weeks[:known]
         part = weekly.part(asked(), day, None)
         assert (part["refused"], part["told"], part["was_error"]) == (0, told, was_error)
+
+
+def page(backtests: Backtests, question: BacktestQuestion) -> BacktestPage:
+    """Carry a backtest out, part by part."""
+    parts: list[Part] = []
+    for day in backtests.days(question):
+        after = None
+        while True:
+            parts = with_part(parts, backtests.part(question, day, after))
+            after = parts[-1]["after"]
+            if after is None:
+                break
+    return page_of("b1", question, parts, state="done")
+
+
+def test_a_file_that_cannot_be_read_is_told(log: PredictionLog, backtests: Backtests) -> None:
+    [path] = keep(log, "churn", predicted([row(0)]))
+    keep(log, "churn", predicted([row(0)]), predicted([row(1)]))
+    path.write_bytes(path.read_bytes()[:-8])
+    found = page(backtests, asked())
+    assert (found.rows, len(found.notes)) == (2, 1)
+    assert found.notes[0].startswith("1 file of the log could not be read and is left out")
+    assert found.series is not None
+    assert found.series.notes == found.notes
+
+
+def test_a_period_of_which_nothing_can_be_read_is_told(
+    log: PredictionLog, backtests: Backtests
+) -> None:
+    [path] = keep(log, "churn", predicted([row(0)]))
+    path.write_bytes(b"")
+    found = page(backtests, asked())
+    assert (found.rows, len(found.notes)) == (0, 1)
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+def test_only_outcomes_are_read_that_may_be_about_its_rows(
+    log: PredictionLog, backtests: Backtests, *, is_near: bool
+) -> None:
+    near, far = START.replace(day=1), START.replace(day=1) + 90 * DAY
+    made = [
+        row(day, entity=f"c{day}", as_of=near.isoformat(), plan="pro", tenure_months=30)
+        for day in range(3)
+    ]
+    keep(log, "churn", predicted(made, inputs={**TINY, "plan": "text"}))
+    told = {"value": 1.0, "at": far}
+    keep_outcomes(log, "churn", {**told, "entity": "c1", "as_of": near})
+    keep_outcomes(log, "churn", {**told, "entity": "c1", "as_of": far})
+    found = page(backtests, asked())
+    assert (found.refused, found.told, found.notes) == (0, 1, [])
+    broken = [
+        Path(str(path))
+        for path, fact in log.files("churn.outcomes")
+        if (fact.first_about == near) == is_near
+    ]
+    assert len(broken) == 1
+    broken[0].write_bytes(b"")
+    with opened(log) as database:
+        found = page(replace(backtests, database=database), asked())
+    assert (found.rows, found.told, len(found.notes)) == ((3, 0, 1) if is_near else (3, 1, 0))

@@ -35,7 +35,9 @@ from services.history.reader.replay import Replays, again, answer_of
 from services.predictions.journal import Asked, Journal
 from tests.conftest import tiny_config
 from tests.contracts.questions import questions
-from tests.services.history.conftest import CALLER, Pen, log_of, move, row
+from tests.services.history.conftest import CALLER, Pen, log_of, move, row, table_of
+from tests.services.history.reader.tables import keep as keep_table
+from tests.services.history.reader.tables import opened
 from tests.tiny import CONTENT, Shelf, tiny_type
 from training.fitting import Stages, read_frame
 from training.progress import Silent
@@ -232,7 +234,7 @@ def test_a_version_from_outside_leads_to_no_other_folder(house: House, version: 
 def test_a_masked_input_cannot_be_asked_again(house: House) -> None:
     [first] = house.answer("1", 1, seed=5)
     move(house.home)
-    found, releases = house.receipts.find(orjson.loads(first)["prediction_id"], None)
+    found, releases, _ = house.receipts.find(orjson.loads(first)["prediction_id"], None)
     masked = found.model_copy(update={"masked": ["region"]})
     with pytest.raises(ReplayImpossible, match="region is masked"):
         again(house.archive.open("churn", "1"), [masked], releases)
@@ -305,3 +307,19 @@ def _keys(config: ModelConfig, number: int) -> dict[str, Any]:
     if config.as_of:
         keys[config.as_of] = f"2026-01-{1 + number % 28:02}T09:30:00+0{number % 3}:00"
     return keys
+
+
+def test_a_file_that_cannot_be_read_is_told(house: House) -> None:
+    [first, *_] = house.answer("1", 4, seed=1)
+    move(house.home)
+    [(broken, _)] = house.log.files("churn")
+    # One more file that may hold the very prediction.
+    keep_table(house.log, "churn", table_of(house.log))
+    identity = orjson.loads(first)["prediction_id"]
+    assert house.replays.read(ReplayQuestion(), identity, None).notes == []
+    Path(str(broken)).write_bytes(b"")
+    with opened(house.log) as database:
+        receipts = Receipts(database, ["churn"], tiny_type, lambda _: MODEL_CONFIG)
+        found = Replays(receipts, house.archive).read(ReplayQuestion(), identity, None)
+    assert (found.identical, len(found.notes)) == (True, 1)
+    assert "could not be read" in found.notes[0]
