@@ -145,10 +145,13 @@ def write_artifact(
 ) -> None:
     """Write an artifact of the tiny model."""
     draft = Draft(folder)
-    levels = {"plan": ["basic", "pro"], "region": ["north", "south"]}
+    known = {"plan": ["basic", "pro"], "region": ["north", "south"]}
+    levels = {name: found for name, found in known.items() if name in config.features}
     draft.write_json(ENCODER, Encoder(tuple(config.features), levels).to_json())
     draft.write_json(RANGES, spans)
-    draft.write_arrays("weights.npz", weights=np.array([-0.01, 0.02, -0.5, 0.3, 0.1]), base=[base])
+    weights = dict(zip(CONTENT["features"], (-0.01, 0.02, -0.5, 0.3, 0.1), strict=True))
+    own = np.array([weights.get(name, 0.0) for name in config.features])
+    draft.write_arrays("weights.npz", weights=own, base=[base])
     facts = DataFacts(
         digest="0" * 64, source="clients.csv", rows_train=60, rows_calibration=20, rows_test=20,
         entities=100, first=None, last=None, left_out=0,

@@ -18,11 +18,13 @@ from services.history.reader.archive import Archive
 from services.history.reader.database import Database
 from services.history.reader.filters import condition
 from services.history.reader.prediction import prediction_of
-from services.history.reader.replay import again, answer_of
+from services.history.reader.replay import again, answer_of, left_out, unknown_to
 from services.history.reader.scan import Period, Scan
+from services.predictions.description import inputs_of
 
 # Some seconds of work: so much is done again after a crash.
 PART_ROWS = 2000
+_MOST_NOTES = 10
 _SUMS = (
     "rows", "refused", "left_out", "changed", "told", "was_sum", "now_sum", "was_error",
     "now_error",
@@ -34,9 +36,10 @@ Few = tuple[str, dict[str, Any]]
 
 @dataclass
 class Tally:
-    """What was found in some rows; only sums, so that parts can be added up."""
+    """What was found in some rows; sums, so that parts can be added up, and notes."""
 
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_SUMS, 0.0))
+    notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: float = 1.0) -> None:
         """Add to a sum."""
@@ -133,7 +136,7 @@ class Backtests:
         more = None
         if len(rows) == self.part_rows:
             more = [rows[-1]["at"].isoformat(), rows[-1]["prediction_id"].hex()]
-        return {"day": day, "after": more, "notes": notes, **tally.sums}
+        return {"day": day, "after": more, "notes": [*notes, *tally.notes], **tally.sums}
 
     def _scan(self, question: BacktestQuestion, start: datetime) -> Scan:
         """Find the files of a day, with the columns of the whole period: filters may name them."""
@@ -205,9 +208,14 @@ class Backtests:
             else:
                 kept.append((one, row.get("outcome_value") if row.get("outcome_steps") else None))
         told = again(release, [one for one, _ in kept], scan.releases)
-        for (one, outcome), (now, _) in zip(kept, told, strict=True):
+        known = inputs_of(release.contract)
+        unknown = sorted({name for one, _ in kept for name in unknown_to(known, one)})
+        tally.notes += [left_out(release, unknown)] if unknown else []
+        for (one, outcome), (now, refused) in zip(kept, told, strict=True):
             tally.add("rows")
             if now is None:
+                if not tally.sums["refused"]:
+                    tally.notes.append(f"Rows are refused, for example: {refused}")
                 tally.add("refused")
                 continue
             was = answer_of(one)
@@ -260,8 +268,9 @@ def total_of(parts: Sequence[Part]) -> Part:
     parts
         So far, one a day.
     """
-    notes = dict.fromkeys(note for part in parts for note in part["notes"])
-    return {**{name: sum(part[name] for part in parts) for name in _SUMS}, "notes": [*notes]}
+    notes = [*dict.fromkeys(note for part in parts for note in part["notes"])]
+    sums = {name: sum(part[name] for part in parts) for name in _SUMS}
+    return {**sums, "notes": notes[:_MOST_NOTES]}
 
 
 def page_of(

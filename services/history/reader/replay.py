@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from services.history.lineage import Descriptions
 from services.history.questions import ReplayQuestion
 from services.history.reader.archive import Archive
 from services.history.reader.receipt import Receipts
+from services.predictions.description import inputs_of
 
 _MOST_DIFFERENCES = 100
 Answer = dict[str, Any]
@@ -65,6 +66,7 @@ class Replays:
         if version == found.version:
             _require_same(release, releases)
         [(now, refused)] = again(release, [found], releases)
+        unknown = sorted(unknown_to(inputs_of(release.contract), found))
         was = answer_of(found)
         return ReplayPage(
             prediction_id=found.prediction_id,
@@ -76,7 +78,7 @@ class Replays:
             now=now,
             refused=refused,
             differences=[] if now is None else list(differences(was, now))[:_MOST_DIFFERENCES],
-            notes=list(notes),
+            notes=[*notes, *([left_out(release, unknown)] if unknown else [])],
         )
 
 
@@ -104,7 +106,8 @@ def again(
     ReplayImpossible
         What was asked is not all there.
     """
-    asked = [row_of(one, releases) for one in predictions]
+    known = inputs_of(release.contract)
+    asked = [row_of(one, releases, release, known) for one in predictions]
     explain = any(one.drivers is not None for one in predictions)
     told: list[tuple[Answer | None, str | None]] = []
     for one, outcome in zip(predictions, answer_rows(release, asked, explain=explain), strict=True):
@@ -116,8 +119,31 @@ def again(
     return told
 
 
-def row_of(found: Prediction, releases: Descriptions) -> dict[str, Any]:
-    """Give the row as it was asked; what was null may be left out.
+def unknown_to(known: Collection[str], found: Prediction) -> set[str]:
+    """Name the inputs that were asked and that a release does not know, in whose config none is."""
+    return {name for name, value in found.input.items() if value is not None and name not in known}
+
+
+def left_out(release: Release, names: Sequence[str]) -> str:
+    """Say that a release was asked without some inputs."""
+    return f"Version {release.version} does not take {', '.join(names)}: asked without."
+
+
+def row_of(
+    found: Prediction, releases: Descriptions, release: Release, known: Collection[str]
+) -> dict[str, Any]:
+    """Give the row as it was asked, so far as a release takes it; what was null may be left out.
+
+    Parameters
+    ----------
+    found
+        What was asked.
+    releases
+        Who answered then, by version.
+    release
+        Who is asked now. Its config may name the keys otherwise.
+    known
+        The inputs that it takes.
 
     Raises
     ------
@@ -127,14 +153,19 @@ def row_of(found: Prediction, releases: Descriptions) -> dict[str, Any]:
     if found.masked:
         fault = f"{', '.join(found.masked)} is masked by history.masks, so it was not kept"
         raise ReplayImpossible(found.prediction_id, fault)
-    description = releases.get(found.version)
-    if description is None:
+    if found.version not in releases:
         raise ReplayImpossible(found.prediction_id, "the file it stands in does not describe it")
-    row = {name: value for name, value in found.input.items() if value is not None}
+    unknown = unknown_to(known, found)
+    row = {
+        name: value
+        for name, value in found.input.items()
+        if value is not None and name not in unknown
+    }
+    config = release.contract.config
     if found.entity is not None:
-        row[description["entity"]] = found.entity
-    if found.as_of is not None:
-        row[description["as_of"]] = found.as_of.isoformat()
+        row[config.entity] = found.entity
+    if found.as_of is not None and config.as_of is not None:
+        row[config.as_of] = found.as_of.isoformat()
     return row
 
 

@@ -67,6 +67,20 @@ def test_a_day_before_a_column_came_has_no_rows_of_it(
         backtests.days(asked(where=["nothing:7"]))
 
 
+def test_a_version_without_an_input_is_asked_without_it_and_says_what_it_refuses(
+    log: PredictionLog, backtests: Backtests
+) -> None:
+    more = {**TINY, "nps": "number", "plan": "text"}
+    rows = [row(0, nps=7.0, plan="pro"), row(0, nps=None, plan="pro"), row(0, nps=1.0)]
+    keep(log, "churn", predicted(rows, inputs=more))
+    [day] = backtests.days(asked())
+    part = backtests.part(asked(), day, None)
+    assert (part["rows"], part["refused"]) == (3, 1)
+    without, refused = part["notes"]
+    assert without == "Version 1 does not take nps: asked without."
+    assert refused.startswith("Rows are refused, for example: plan")
+
+
 def test_a_damaged_file_costs_its_own_rows(log: PredictionLog, backtests: Backtests) -> None:
     [path] = keep(log, "churn", predicted([row(0, drivers='{"note":1}')]))
     keep(log, "churn", predicted([row(0)]))
@@ -107,8 +121,11 @@ def page(backtests: Backtests, question: BacktestQuestion) -> BacktestPage:
 
 
 def test_a_file_that_cannot_be_read_is_told(log: PredictionLog, backtests: Backtests) -> None:
-    [path] = keep(log, "churn", predicted([row(0)]))
-    keep(log, "churn", predicted([row(0)]), predicted([row(1)]))
+    first, second = (
+        predicted([row(day, plan="pro")], inputs={**TINY, "plan": "text"}) for day in range(2)
+    )
+    [path] = keep(log, "churn", first)
+    keep(log, "churn", first, second)
     path.write_bytes(path.read_bytes()[:-8])
     found = page(backtests, asked())
     assert (found.rows, len(found.notes)) == (2, 1)

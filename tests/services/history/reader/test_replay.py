@@ -203,6 +203,20 @@ def test_a_version_that_refuses_the_row_says_why(house: House) -> None:
     assert "tenure_months" in str(page.refused)
 
 
+def test_a_version_without_an_input_is_asked_without_it(house: House) -> None:
+    [first] = house.answer("1", 1, seed=5)
+    move(house.home)
+    features = {name: one for name, one in CONTENT["features"].items() if name != "region"}
+    house.shelf.write("7", content={"features": features, "entity": "customer"})
+    sent = orjson.loads(first)
+    page = house.replays.read(ReplayQuestion(version="7"), sent["prediction_id"], None)
+    assert page.refused is None
+    assert page.now is not None
+    assert page.now["entity"] == sent["entity"]
+    assert page.notes == ["Version 7 does not take region: asked without."]
+    assert house.replays.read(ReplayQuestion(), sent["prediction_id"], None).notes == []
+
+
 def test_a_missing_artifact_is_told(house: House) -> None:
     [first] = house.answer("1", 1, seed=5)
     move(house.home)
