@@ -13,7 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from services.history.answers import Series
-from services.history.reader.plot import Plot, plain, plots_of
+from services.history.reader.plot import MOST_DRAWN, Plot, is_beyond, plain, plots_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,7 +148,10 @@ def _say(figure: Figure, words: str) -> None:
 
 def _notes(series: Series) -> list[str]:
     """Give the notes as lines that fit."""
-    lines = [line for note in series.notes for line in textwrap.wrap(plain(note, 600), _NOTE_SIGNS)]
+    notes = list(series.notes)
+    if is_beyond(series):
+        notes.append(f"Numbers beyond {MOST_DRAWN:.0e} are not drawn.".replace("+", ""))
+    lines = [line for note in notes for line in textwrap.wrap(plain(note, 600), _NOTE_SIGNS)]
     if len(lines) > _MOST_NOTES:
         lines = [*lines[: _MOST_NOTES - 1], "…"]
     return lines

@@ -26,7 +26,7 @@ _MOST_BOLD = 250
 _MOST_BANDS = 4
 # About a single point of time.
 _AROUND = timedelta(days=2)
-_LARGE, _MILLION = 1e7, 1e6
+_LARGE, _MILLION, _HUGE = 1e7, 1e6, 1e15
 _MINUS = "\N{MINUS SIGN}"
 # Zero is shown when it is not far below what is drawn.
 _NEAR_ZERO = 0.4
@@ -244,6 +244,8 @@ def _share_of(value: float, _: int | None = None) -> str:
 
 def _figure_of(value: float, _: int | None = None) -> str:
     """Write a number of an axis."""
+    if abs(value) >= _HUGE:
+        return f"{value:.6g}".replace("-", _MINUS)
     if abs(value) >= _LARGE:
         return f"{value / _MILLION:,.6g} M".replace("-", _MINUS)
     return f"{value:,.8g}".replace("-", _MINUS)

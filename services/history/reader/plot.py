@@ -20,6 +20,8 @@ _FROM_ZERO = frozenset({INDEX, "predictions", "rows", "ms", *SHARES})
 # Effects below a fifth are none: they should look so.
 _EFFECT_REACH = 0.3
 _MOST_BARS = 40
+# Beyond it an axis has no room for its margins: the largest number that there is is 1.8e308.
+MOST_DRAWN = 1e300
 _NAME_SIGNS = 42
 _PANEL, _HIGH, _ROW, _FRAME = 2.7, 3.4, 0.38, 1.0
 # So many names fit beside a panel.
@@ -134,6 +136,21 @@ def plots_of(series: Series) -> list[Plot]:
             if any(not math.isnan(y) for line in lines for y in line.y):
                 plots.append(table.plot(name, lines, rows, value))
     return plots
+
+
+def is_beyond(series: Series) -> bool:
+    """Say whether a series has numbers that are too large to be drawn, infinite ones among them.
+
+    Parameters
+    ----------
+    series
+        What is shown.
+    """
+    chart = series.chart
+    drawn = {*chart.y, chart.low, chart.high, *chart.reference}
+    places = [place for place, column in enumerate(series.columns) if column.name in drawn]
+    cells = (row[place] for row in series.rows for place in places)
+    return any(cell is not None and abs(float(cell)) > MOST_DRAWN for cell in cells)
 
 
 def plain(text: object, most: int = _NAME_SIGNS) -> str:
@@ -277,7 +294,7 @@ def _number(value: Any) -> float:
     if value is None:
         return math.nan
     number = float(value)
-    return number if math.isfinite(number) else math.nan
+    return number if abs(number) <= MOST_DRAWN else math.nan
 
 
 def _time(value: Any) -> datetime:

@@ -112,6 +112,26 @@ def test_nothing_to_show_is_said(rows: list[list[Any]]) -> None:
     assert draw(asked, "png").startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("kind", ["line", "bar", "interval"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0, 1.7e308], [sys.float_info.max, -sys.float_info.max], [1e300, -1e300, 0.0], [5e-324],
+        [math.inf, 2.0, -math.inf, math.nan, None], [-1.7e308], [1e16, 1e16 + 2],
+    ],
+)  # fmt: skip
+def test_any_number_can_be_drawn(kind: str, values: list[float | None]) -> None:
+    kinds: dict[str, Kind] = {"at": "text" if kind == "interval" else "time", "value": "number"}
+    rows: list[list[Any]] = [
+        [f"r{i}" if kind == "interval" else START + timedelta(days=i), value]
+        for i, value in enumerate(values)
+    ]
+    asked = series(rows, kinds, kind=kind, low="value", high="value", reference=["value"])
+    assert draw(asked, "png").startswith(b"\x89PNG")
+    is_beyond = any(value is not None and abs(value) > 1e300 for value in values)
+    assert ("Numbers beyond 1e300 are not drawn." in texts(draw(asked, "svg"))) is is_beyond
+
+
 @pytest.mark.parametrize(
     "name",
     [
