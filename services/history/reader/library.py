@@ -40,6 +40,7 @@ from services.history.reader.replay import Replays
 from services.history.reader.scan import Hashed
 from services.history.reader.told import Outcomes
 from services.history.reader.trends import Trends
+from services.history.reader.units import if_readable
 
 JSON = "application/json"
 PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
@@ -130,7 +131,8 @@ class Library:
         self.trends = Trends(self.database)
         self.comparisons = Comparisons(self.database)
         self.features = Features(self.database, profile_of)
-        self.entities = Entities(self.database, self._models, kind_of)
+        known = if_readable(config_of)
+        self.entities = Entities(self.database, self._models, kind_of, known)
         self.outcomes = Outcomes(self.database)
 
     def close(self) -> None:

@@ -17,7 +17,8 @@ TIMES = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=31.7 * i) for i in r
 @pytest.mark.parametrize("by", STEPS)
 def test_a_step_begins_where_the_database_begins_it_in_any_zone(by: Step) -> None:
     for at in TIMES:
-        [begin] = duckdb.sql(f"SELECT date_trunc('{by}', TIMESTAMP '{at:%F %T}')").fetchall()[0]
+        query = f"SELECT date_trunc('{by}', TIMESTAMP '{at:%F %T}')"
+        [begin] = duckdb.execute(query).fetchall()[0]
         assert begin_of(at.astimezone(timezone(timedelta(hours=-7))), by) == begin.replace(
             tzinfo=UTC
         )
