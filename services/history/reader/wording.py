@@ -6,6 +6,8 @@ from services.history.questions import Filters
 from services.history.reader.plot import plain
 
 _MOST_SIGNS = 40
+# So that what is drawn, which follows, has room in a title.
+_MOST_WORDS = 80
 
 
 def words_of_field(name: str) -> str:
@@ -53,7 +55,7 @@ def subject_of(filters: Filters, headline: str, *, but: str | None = None) -> st
     if filters.flagged is not None:
         words.append("flagged" if filters.flagged else "not flagged")
     words += _bounds(filters, words_of_field(filters.field or headline))
-    return f"{filters.model} ({', '.join(words)})" if words else filters.model
+    return f"{filters.model} ({plain(', '.join(words), _MOST_WORDS)})" if words else filters.model
 
 
 def listed(words: list[str]) -> str:

@@ -28,6 +28,14 @@ def test_each_filter_stands_in_the_title(asked: dict[str, Any], title: str) -> N
     assert subject_of(Filters(model="churn", **asked), "probability") == title
 
 
+def test_many_filters_leave_room_for_what_is_drawn() -> None:
+    asked = Filters(model="churn", where=[f"region{i}:{'x' * 30}" for i in range(8)])
+    title = subject_of(asked, "probability")
+    assert title.startswith(f"churn (region0 {'x' * 30}, region1 ")
+    assert title.endswith("…)")
+    assert len(title) < 90
+
+
 def test_what_is_compared_is_no_filter_of_both() -> None:
     asked = Filters(model="churn", version="1", where=["input.region:north", "plan:pro"])
     assert subject_of(asked, "p", but="version") == "churn (region north, plan pro)"
