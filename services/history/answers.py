@@ -39,6 +39,13 @@ class Chart(_Page):
     panels: str | None = Field(
         default=None, description="A panel, with an axis of its own, for each of its values."
     )
+    unit: str | None = Field(
+        default=None, description="Names the unit of the first of y, where panels differ in it."
+    )
+    step: Literal["hour", "day", "week", "month"] | None = Field(
+        default=None,
+        description="Length of a step of x: over one that has no row leads no line.",
+    )
     reference: list[str] = Field(
         default_factory=list,
         description="What the first of y is held against: drawn dashed beside it.",

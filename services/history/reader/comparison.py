@@ -18,6 +18,8 @@ from services.history.reader.interval import Array, Effect, Ends, Moments
 from services.history.reader.plot import EFFECT
 from services.history.reader.scan import Scan
 from services.history.reader.sides import Sides, check_versus, sides_of
+from services.history.reader.units import ConfigOf, no_config, unit_of
+from services.history.reader.wording import subject_of, words_of_field
 
 MOST_SAMPLED = 20_000
 _FEWEST = 2
@@ -43,9 +45,12 @@ class Comparisons:
     ----------
     database
         Reads the log.
+    config_of
+        Gives the config of a model, which knows units.
     """
 
     database: Database
+    config_of: ConfigOf = no_config
 
     def read(self, question: CompareQuestion, kind: type[Predictor]) -> Series:
         """Give one row a measure: both sides, the difference, its interval, and how large it is.
@@ -71,8 +76,11 @@ class Comparisons:
             found = scan()
             rows = self._sides(question, sides, found, kind)
             refused, notes = self._refused(sides)
-            measures = _measures(question.field or kind.HEADLINE, rows, refused)
-            return _series(question, sides, rows, measures, [*found.notes, *notes])
+            unit = unit_of(self.config_of(question.model), kind, question.field)
+            field = words_of_field(question.field or kind.HEADLINE)
+            measures = _measures(field, unit, rows, refused)
+            subject = subject_of(question, kind.HEADLINE, but=question.versus.partition(":")[0])
+            return _series(subject, sides, rows, measures, [*found.notes, *notes])
 
         return self.database.ask(ask, scan, lambda: self._scan(REFUSED, sides))
 
@@ -150,14 +158,16 @@ def _of_refusals(side: Filters, but: Filters | None) -> tuple[str, Row]:
     return " AND ".join(parts), params
 
 
-def _measures(field: str, rows: list[Row], refused: tuple[int, int] | None) -> list[list[Any]]:
+def _measures(
+    field: str, unit: str | None, rows: list[Row], refused: tuple[int, int] | None
+) -> list[list[Any]]:
     a, b = rows
     sizes = a["volume"], b["volume"]
     counts = [a["flagged"], sizes[0], b["flagged"], sizes[1]]
     found = [
         ["predictions", "predictions", *sizes, sizes[1] - sizes[0], *[None] * 6],
-        _of_means(f"{field}, mean", rows),
-        _of_medians(f"{field}, median", None, [_sorted(row["values"]) for row in rows]),
+        _of_means(f"{field}, mean", unit, rows),
+        _of_medians(f"{field}, median", unit, [_sorted(row["values"]) for row in rows]),
         _of_shares("flagged", counts),
         _of_medians("latency, median", "ms", [_sorted(row["latencies"]) / 1000 for row in rows]),
     ]
@@ -167,10 +177,10 @@ def _measures(field: str, rows: list[Row], refused: tuple[int, int] | None) -> l
     return found
 
 
-def _of_means(name: str, rows: list[Row]) -> list[Any]:
+def _of_means(name: str, unit: str | None, rows: list[Row]) -> list[Any]:
     a, b = (Moments(row["known"], row["mean"], row["variance"]) for row in rows)
     ends, effect = interval.of_means(a, b), interval.of_standard(a, b)
-    return _line(name, None, (a.mean, b.mean), ends, effect)
+    return _line(name, unit, (a.mean, b.mean), ends, effect)
 
 
 def _of_medians(name: str, unit: str | None, samples: list[Array]) -> list[Any]:
@@ -203,7 +213,7 @@ def _sorted(values: list[float] | None) -> Array:
 
 
 def _series(
-    question: CompareQuestion, sides: Sides, rows: list[Row], measures: list[list[Any]],
+    subject: str, sides: Sides, rows: list[Row], measures: list[list[Any]],
     notes: list[str],
 ) -> Series:  # fmt: skip
     first, second = sides.names
@@ -223,7 +233,7 @@ def _series(
     if max(sizes) > MOST_SAMPLED:
         notes.append(f"Medians are of {MOST_SAMPLED:,} predictions a side, drawn by their ids.")
     return Series(
-        title=f"{question.model}: {second} against {first}",
+        title=f"{subject}: {second} against {first}",
         columns=[
             SeriesColumn(name=name, kind=kind, unit=EFFECT if name.startswith("effect") else None)
             for name, kind in _COLUMNS

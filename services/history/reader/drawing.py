@@ -7,13 +7,12 @@ Colours are those of Okabe and Ito, which the colour-blind tell apart
 from __future__ import annotations
 
 import io
-import textwrap
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from services.history.answers import Series
-from services.history.reader.plot import Plot, plain, plots_of
+from services.history.reader.plot import BAND, MOST_DRAWN, Plot, is_beyond, plain, plots_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +20,11 @@ if TYPE_CHECKING:
 INK, PALE = "#222222", "#666666"
 _WIDTH, _HEAD = 9.6, 0.7
 _DPI = 120
-_NOTE_SIGNS, _TITLE_SIGNS = 150, 86
+_FONT = "DejaVu Sans"
+_NOTE_POINTS, _TITLE_POINTS, _TITLE_LINES = 8, 13, 2
+_TEXT_WIDTH = 0.97 * _WIDTH
 _MOST_NOTES = 6
+_BAND = "The band about a line holds 80 % of the values."
 # More panels than this stand in two columns.
 _MOST_IN_COLUMN = 3
 # Matplotlib's settings are the whole process's.
@@ -31,7 +33,7 @@ _STYLE: Any = {
     # Texts come from outside: $ is a dollar.
     "text.parse_math": False,
     "text.color": INK,
-    "font.family": ["DejaVu Sans"],
+    "font.family": [_FONT],
     "font.size": 10,
     "axes.edgecolor": "#999999",
     "axes.labelcolor": INK,
@@ -87,10 +89,12 @@ def draw(series: Series, form: str) -> bytes:
 def _figure(series: Series) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second
 
+    from services.history.reader.lettering import Lettering  # noqa: PLC0415 - as above
+
     plots = plots_of(series)
     across = 2 if len(plots) > _MOST_IN_COLUMN else 1
     down = max(1, -(-len(plots) // across))
-    notes = _notes(series)
+    notes = _notes(series, plots)
     height = (
         _HEAD
         + 0.16 * len(notes)
@@ -102,10 +106,12 @@ def _figure(series: Series) -> Figure:
     figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.11, h_pad=0.11)
-    title = textwrap.wrap(plain(series.title, 400), _TITLE_SIGNS)[:2]
-    figure.suptitle("\n".join(title), x=0.012, ha="left", fontsize=13, fontweight="bold")
+    letters = Lettering(_FONT, _TITLE_POINTS, _TEXT_WIDTH, is_bold=True)
+    title = "\n".join(letters.lines_of(plain(series.title, 400), _TITLE_LINES))
+    figure.suptitle(title, x=0.012, ha="left", fontsize=_TITLE_POINTS, fontweight="bold")
     if notes:
-        figure.supxlabel("\n".join(notes), x=0.012, ha="left", fontsize=8, color=PALE)
+        text = "\n".join(notes)
+        figure.supxlabel(text, x=0.012, ha="left", fontsize=_NOTE_POINTS, color=PALE)
     if not plots:
         _say(figure, "Too little to draw" if series.rows else "No predictions in this time")
         return figure
@@ -117,7 +123,7 @@ _EMPTY = Plot.empty()
 
 
 def _fill(figure: Figure, plots: list[Plot], grid: tuple[int, int]) -> None:
-    from services.history.reader.panel import draw_panel, legend  # noqa: PLC0415 - as above
+    from services.history.reader.panel import draw_panel, legend, name_single  # noqa: PLC0415 - as above
 
     down, across = grid
     heights = [
@@ -132,6 +138,7 @@ def _fill(figure: Figure, plots: list[Plot], grid: tuple[int, int]) -> None:
             axis.tick_params(labelbottom=across > 1 or place == len(plots) - 1)
         else:
             axis.set_axis_off()
+    name_single(axes[0, 0], plots)
     figure.align_ylabels()
     legend(axes[0, -1], plots)
 
@@ -146,9 +153,17 @@ def _say(figure: Figure, words: str) -> None:
     )  # fmt: skip
 
 
-def _notes(series: Series) -> list[str]:
+def _notes(series: Series, plots: list[Plot]) -> list[str]:
     """Give the notes as lines that fit."""
-    lines = [line for note in series.notes for line in textwrap.wrap(plain(note, 600), _NOTE_SIGNS)]
+    from services.history.reader.lettering import Lettering  # noqa: PLC0415 - imports Matplotlib
+
+    letters = Lettering(_FONT, _NOTE_POINTS, _TEXT_WIDTH)
+    has_band = any(line.low is not None for plot in plots for line in plot.lines)
+    band = [_BAND] if has_band else []
+    notes = [line for note in series.notes for line in (band if note == BAND else [note])]
+    if is_beyond(series):
+        notes.append(f"Numbers beyond {MOST_DRAWN:.0e} are not drawn.".replace("+", ""))
+    lines = [line for note in notes for line in letters.lines_of(plain(note, 600), _MOST_NOTES)]
     if len(lines) > _MOST_NOTES:
         lines = [*lines[: _MOST_NOTES - 1], "…"]
     return lines

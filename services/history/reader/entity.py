@@ -20,12 +20,19 @@ from services.history.reader import outcomes
 from services.history.reader.columns import INPUT, headline, quoted
 from services.history.reader.database import Database
 from services.history.reader.scan import Period, Scan, kind_of
+from services.history.reader.units import ConfigOf, no_config, unit_of
+from services.history.reader.wording import words_of_field
 
 _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("at", "time"), ("model", "text"), ("version", "text"), ("measure", "text"),
-    ("value", "number"), ("outcome", "number"), ("as_of", "time"), ("flagged", "boolean"),
-    ("found_by", "text"), ("prediction_id", "text"),
+    ("value", "number"), ("unit", "text"), ("outcome", "number"), ("outcome_value", "number"),
+    ("outcome_amount", "number"), ("as_of", "time"), ("flagged", "boolean"), ("found_by", "text"),
+    ("prediction_id", "text"),
 )  # fmt: skip
+_NOT_DRAWN = (
+    "outcome is what happened where that is of the unit of value; outcome_value and "
+    "outcome_amount are all that was told."
+)
 Row = dict[str, Any]
 
 
@@ -41,11 +48,14 @@ class Entities:
         Names of the models.
     kind_of
         Gives the predictor class of a model.
+    config_of
+        Gives the config of a model, which knows units.
     """
 
     database: Database
     models: Collection[str]
     kind_of: Callable[[str], type[Predictor]]
+    config_of: ConfigOf = no_config
 
     def read(self, question: EntityQuestion, entity: str, models: Collection[str] | None) -> Series:
         """Give one row a prediction, the newest last.
@@ -77,6 +87,8 @@ class Entities:
             notes[f"The newest {question.limit:,} predictions; there may be earlier ones."] = None
         if not rows:
             notes["No model was asked about it in this time."] = None
+        if any(row["outcome"] is None and _is_told(row) for row in rows):
+            notes[_NOT_DRAWN] = None
         return _series(entity, rows, list(notes))
 
     def _keys(self, question: EntityQuestion) -> list[str]:
@@ -118,7 +130,12 @@ class Entities:
             about[:] = outcomes.about_few(rows, kind)
             told = happened()
             known = self._known(rows, kind, told)
-            seen = [_row(row, known.get(row["prediction_id"]), model, kind, found) for row in rows]
+            unit = unit_of(self.config_of(model), kind, None)
+            facts = {"model": model, "unit": unit}
+            seen = [
+                facts | _row(row, known.get(row["prediction_id"], {}), model, kind, found)
+                for row in rows
+            ]
             return seen, (*found.notes, *told.notes)
 
         return self.database.ask(ask, scan, happened)
@@ -153,21 +170,29 @@ def _text(name: str) -> str:
     return "'" + name.replace("'", "''") + "'"
 
 
-def _row(row: Row, known: Row | None, model: str, kind: type[Predictor], scan: Scan) -> Row:
+def _is_told(row: Row) -> bool:
+    return row["outcome_value"] is not None or row["outcome_amount"] is not None
+
+
+def _row(row: Row, known: Row, model: str, kind: type[Predictor], scan: Scan) -> Row:
     release = scan.releases.get(row["version"], {})
-    value, amount = (
-        None if known is None else known[name] for name in ("outcome_value", "outcome_amount")
-    )
-    is_amount = kind.HEADLINE.endswith("_amount") and amount is not None
+    told = {name: known.get(name) for name in ("outcome_value", "outcome_amount")}
     return {
         **row,
-        "model": model,
-        "measure": f"{model}: {kind.HEADLINE}",
+        **told,
+        "measure": f"{model}: {words_of_field(kind.HEADLINE)}",
         "found_by": row["found_by"] or release.get("entity"),
-        # On the scale of what was said, so that both can be drawn beside each other.
-        "outcome": amount if is_amount else value,
+        # Of the unit of what was said, so that both can be drawn beside each other.
+        "outcome": None if (name := _same_unit(kind)) is None else told[name],
         "prediction_id": str(UUID(bytes=row["prediction_id"])),
     }
+
+
+def _same_unit(kind: type[Predictor]) -> str | None:
+    """Name what is told of the outcome in the unit of the headline; nothing where nothing is."""
+    if kind.FORETELLS == kind.HEADLINE:
+        return "outcome_value"
+    return "outcome_amount" if kind.HEADLINE.endswith("_amount") else None
 
 
 def _series(entity: str, rows: list[Row], notes: list[str]) -> Series:
@@ -178,7 +203,7 @@ def _series(entity: str, rows: list[Row], notes: list[str]) -> Series:
         rows=[[_cell(row[name]) for name in names] for row in rows],
         chart=Chart(
             kind="line", x="at", y=["value"], low=None, high=None, by=None, panels="measure",
-            reference=["outcome"],
+            unit="unit", reference=["outcome"],
         ),
         notes=notes,
     )  # fmt: skip

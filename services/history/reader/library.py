@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -24,6 +25,7 @@ from services.history.questions import (
     RowsQuestion,
     TrendsQuestion,
 )
+from services.history.reader import step
 from services.history.reader.archive import Archive
 from services.history.reader.backtest import Backtests
 from services.history.reader.comparison import Comparisons
@@ -40,6 +42,8 @@ from services.history.reader.replay import Replays
 from services.history.reader.scan import Hashed
 from services.history.reader.told import Outcomes
 from services.history.reader.trends import Trends
+from services.history.reader.units import if_readable, unit_of
+from services.history.reader.wording import subject_of
 
 JSON = "application/json"
 PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
@@ -127,10 +131,11 @@ class Library:
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)
         self.replays = Replays(self.receipts, archive)
         self.backtests = Backtests(self.database, archive, kind_of)
-        self.trends = Trends(self.database)
-        self.comparisons = Comparisons(self.database)
+        self._config_of = if_readable(config_of)
+        self.trends = Trends(self.database, self._config_of)
+        self.comparisons = Comparisons(self.database, self._config_of)
         self.features = Features(self.database, profile_of)
-        self.entities = Entities(self.database, self._models, kind_of)
+        self.entities = Entities(self.database, self._models, kind_of, self._config_of)
         self.outcomes = Outcomes(self.database)
 
     def close(self) -> None:
@@ -173,8 +178,11 @@ class Library:
 
     def feature(self, question: FeatureQuestion, asking: Asking) -> Answer:
         """Give how an input was distributed."""
-        found = self.features.read(question, asking.subject, self._kind(question.model))
-        return _series(found, question.format)
+        kind = self._kind(question.model)
+        found = self.features.read(question, asking.subject, kind)
+        name = asking.subject.removeprefix("input.")
+        unit = unit_of(self._config_of(question.model), kind, f"input.{name}")
+        return _series(_of_input(found, question, kind, unit), question.format)
 
     def entity(self, question: EntityQuestion, asking: Asking) -> Answer:
         """Give one entity, as all models saw it."""
@@ -212,6 +220,30 @@ def page_answer(page: BaseModel) -> Answer:
 
 def _series(series: Series, form: str) -> Answer:
     return page_answer(series) if form == "json" else Answer(draw(series, form), PICTURES[form])
+
+
+def _of_input(
+    series: Series, question: FeatureQuestion, kind: type[Predictor], unit: str | None
+) -> Series:
+    """Say of the distribution of an input which predictions it is of, in which unit and steps."""
+    times = [datetime.fromisoformat(row[0]) for row in series.rows]
+    of_input = {"median", "low", "high", *series.chart.reference}
+    columns = [
+        column.model_copy(update={"unit": unit})
+        if column.name in of_input and column.unit is None
+        else column
+        for column in series.columns
+    ]
+    cut = step.cut(question.span, question.by, min(times), max(times)) if times else []
+    subject = subject_of(question, kind.HEADLINE)
+    return series.model_copy(
+        update={
+            "title": subject + series.title.removeprefix(question.model),
+            "columns": columns,
+            "chart": series.chart.model_copy(update={"step": question.by}),
+            "notes": [*series.notes, *cut],
+        }
+    )
 
 
 def questions_of(

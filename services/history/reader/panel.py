@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from services.history.reader.plot import Line, Plot
+from services.history.reader.step import name_of
 
 # Okabe and Ito, without the yellow that white swallows and the black of the text.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -22,11 +23,11 @@ _OTHERS, _NONE, _REFERENCE = "#C4C4C4", "#8C8C8C", "#555555"
 # As many points can be seen as such.
 _MOST_MARKED = 45
 _MOST_BOLD = 250
-# More bands hide each other.
-_MOST_BANDS = 4
 # About a single point of time.
 _AROUND = timedelta(days=2)
-_LARGE, _MILLION = 1e7, 1e6
+# Of a band that is a single point.
+_BAND_POINTS = 9
+_LARGE, _MILLION, _HUGE = 1e7, 1e6, 1e15
 _MINUS = "\N{MINUS SIGN}"
 # Zero is shown when it is not far below what is drawn.
 _NEAR_ZERO = 0.4
@@ -63,7 +64,7 @@ def legend(axis: Axes, plots: list[Plot]) -> None:
     named: dict[str, Artist] = {}
     for plot in plots:
         for place, line in enumerate(plot.lines):
-            if line.name is not None and (len(plot.lines) > 1 or plot.kind == "interval"):
+            if line.name is not None:
                 named.setdefault(line.name, _key(plot, place))
     others = max((len(plot.others) for plot in plots), default=0)
     if others:
@@ -85,14 +86,21 @@ def legend(axis: Axes, plots: list[Plot]) -> None:
 
 def _references(plots: list[Plot]) -> dict[str, Artist]:
     found: dict[str, Artist] = {}
-    for line in (line for plot in plots for line in plot.lines):
+    for plot, line in ((one, line) for one in plots for line in one.lines):
         for number, (name, values) in enumerate(line.references.items()):
-            has_points = bool(Line(None, line.x, values).alone)
+            has_points = _marks(plot, Line(None, line.x, values)) != []
             found[name] = Line2D(
                 [], [], color=_REFERENCE, linewidth=1.2, linestyle=_dots(number),
                 marker="D" if has_points else "", markersize=4, markerfacecolor="white",
             )  # fmt: skip
     return found
+
+
+def _marks(plot: Plot, line: Line) -> list[int]:
+    """Give the places of what a line is held against that are seen as points."""
+    known = [i for i, value in enumerate(line.y) if not math.isnan(value)]
+    # What happens at moments happened at each; steps follow one another.
+    return known if plot.step is None and len(known) <= _MOST_MARKED else line.alone
 
 
 def _dots(number: int) -> tuple[int, tuple[float, ...]]:
@@ -125,27 +133,54 @@ def _lines(axis: Axes, plot: Plot) -> None:
             linewidth=1.8 if len(line.x) <= _MOST_BOLD else 0.9,
             marker="o", markersize=4 if is_marked else 2.5,
             markevery=None if is_marked else line.alone,
+            # A point on the axis is seen whole.
+            clip_on=False,
         )  # fmt: skip
-        if line.low is not None and line.high is not None and len(plot.lines) <= _MOST_BANDS:
-            axis.fill_between(
-                line.x, line.low, line.high, color=colour, alpha=0.16, linewidth=0, zorder=2
-            )
+        _band(axis, line, colour)
         for number, values in enumerate(line.references.values()):
             _reference(axis, Line(None, line.x, values), number, plot, place)
     _values(axis, plot, "y")
     if plot.is_time:
         _times(axis)
-        if len(plot.places) == 1:
-            axis.set_xlim(plot.places[0] - _AROUND, plot.places[0] + _AROUND)
     else:
         axis.set_xlabel(plot.x_label or "")
 
 
+def _band(axis: Axes, line: Line, colour: str) -> None:
+    """Draw a band; upright where it is that of a point alone, which has no width."""
+    if line.low is None or line.high is None:
+        return
+    axis.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+    known = [i for i in line.alone if not math.isnan(line.low[i] + line.high[i])]
+    axis.vlines(
+        [line.x[i] for i in known], [line.low[i] for i in known], [line.high[i] for i in known],
+        color=colour, alpha=0.16, linewidth=_BAND_POINTS, zorder=2,
+    )  # fmt: skip
+
+
+def name_single(axis: Axes, plots: list[Plot]) -> None:
+    """Name the time of a picture that has one alone: an axis about it would tell another.
+
+    Parameters
+    ----------
+    axis
+        Any: they share that of time.
+    plots
+        All panels.
+    """
+    places = {place for plot in plots for place in plot.places}
+    if len(places) == 1 and all(plot.is_time and plot.kind == "line" for plot in plots):
+        place = places.pop()
+        axis.set_xlim(place - _AROUND, place + _AROUND)
+        axis.set_xticks([place], [name_of(place, plots[0].step)])
+
+
 def _reference(axis: Axes, line: Line, number: int, plot: Plot, place: int) -> None:
     axis.plot(
-        line.x, line.y, linewidth=1.2, linestyle=_dots(number), zorder=2.5,
+        line.x, line.y, linewidth=1.2, linestyle=_dots(number), zorder=2.8,
         color=_look(plot, place)[0] if len(plot.lines) > 1 else _REFERENCE,
-        marker="D", markersize=4, markerfacecolor="white", markevery=line.alone,
+        marker="D", markersize=4, markerfacecolor="white", clip_on=False,
+        markevery=_marks(plot, line),
     )  # fmt: skip
 
 
@@ -212,8 +247,7 @@ def _times(axis: Axes) -> None:
 def _values(axis: Axes, plot: Plot, which: str, *, is_whole: bool = True) -> None:
     """Name and number the axis of values."""
     of = axis.yaxis if which == "y" else axis.xaxis
-    # What a panel's title says need not stand beside it once more.
-    of.set_label_text(plot.label if plot.title is None else "")
+    of.set_label_text(plot.label)
     of.set_major_locator(MaxNLocator(nbins=5 if which == "y" else 7, steps=[1, 2, 2.5, 5, 10]))
     of.set_major_formatter(FuncFormatter(_share_of if plot.is_share else _figure_of))
     if is_whole:
@@ -244,6 +278,8 @@ def _share_of(value: float, _: int | None = None) -> str:
 
 def _figure_of(value: float, _: int | None = None) -> str:
     """Write a number of an axis."""
+    if abs(value) >= _HUGE:
+        return f"{value:.6g}".replace("-", _MINUS)
     if abs(value) >= _LARGE:
         return f"{value / _MILLION:,.6g} M".replace("-", _MINUS)
     return f"{value:,.8g}".replace("-", _MINUS)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from services.history.answers import Series, SeriesColumn
+from services.history.reader.step import following
 
 MOST_LINES = 12
 # Units that are no word for an axis: shares are written in percent, the others are bare numbers.
 SHARES = frozenset({"ratio", "share"})
+# More bands hide each other.
+MOST_BANDS = 4
+# Where bands are drawn it is told of them instead.
+BAND = "low and high hold 80 % of the values."
 INDEX, EFFECT = "index", "effect size"
 _SILENT = frozenset({None, INDEX, EFFECT, *SHARES})
 # What is read by its height.
@@ -20,6 +25,8 @@ _FROM_ZERO = frozenset({INDEX, "predictions", "rows", "ms", *SHARES})
 # Effects below a fifth are none: they should look so.
 _EFFECT_REACH = 0.3
 _MOST_BARS = 40
+# Beyond it an axis has no room for its margins: the largest number that there is is 1.8e308.
+MOST_DRAWN = 1e300
 _NAME_SIGNS = 42
 _PANEL, _HIGH, _ROW, _FRAME = 2.7, 3.4, 0.38, 1.0
 # So many names fit beside a panel.
@@ -71,7 +78,7 @@ class Plot:
     title
         Above it; nothing where the axis says it all.
     label
-        Of the axis of values, with its unit.
+        Of the axis of values, with its unit; that alone where there is a title.
     x_label
         Of the other axis; nothing for time.
     is_time
@@ -84,6 +91,8 @@ class Plot:
         How far to either side of zero their axis goes at least.
     by
         Name of what parts the lines.
+    step
+        Length of a step of time; nothing for moments.
     places
         All that stands along the axis, in order.
     lines
@@ -106,6 +115,7 @@ class Plot:
     others: list[Line]
     from_zero: bool = False
     least_reach: float = 0.0
+    step: Literal["hour", "day", "week", "month"] | None = None
     height: float = _PANEL
 
     @classmethod
@@ -136,6 +146,21 @@ def plots_of(series: Series) -> list[Plot]:
     return plots
 
 
+def is_beyond(series: Series) -> bool:
+    """Say whether a series has numbers that are too large to be drawn, infinite ones among them.
+
+    Parameters
+    ----------
+    series
+        What is shown.
+    """
+    chart = series.chart
+    drawn = {*chart.y, chart.low, chart.high, *chart.reference}
+    places = [place for place, column in enumerate(series.columns) if column.name in drawn]
+    cells = (row[place] for row in series.rows for place in places)
+    return any(cell is not None and abs(float(cell)) > MOST_DRAWN for cell in cells)
+
+
 def plain(text: object, most: int = _NAME_SIGNS) -> str:
     """Write a text from outside in one line that can be drawn.
 
@@ -161,6 +186,7 @@ class _Table:
         self._columns: dict[str, SeriesColumn] = {one.name: one for one in series.columns}
         self._places = {one.name: place for place, one in enumerate(series.columns)}
         self._is_time = self._columns[series.chart.x].kind == "time"
+        self._nothing = [None] * len(series.columns)
 
     def parts(self, column: str | None) -> list[tuple[str | None, list[list[Any]]]]:
         """Part rows by the values of a column, in the order in which they come."""
@@ -188,8 +214,9 @@ class _Table:
         for row in rows:
             if (x := self._x(row)) is not None:
                 first.setdefault(x, row)
-        order = sorted(first) if chart.kind == "line" and self._is_time else list(first)
-        kept = [first[x] for x in order]
+        is_run = chart.kind == "line" and self._is_time
+        order = self._broken(sorted(first)) if is_run else list(first)
+        kept = [first.get(x, self._nothing) for x in order]
         has_band = is_first and chart.low is not None and chart.high is not None
         return Line(
             name=key,
@@ -204,10 +231,25 @@ class _Table:
             },
         )
 
+    def _broken(self, times: list[datetime]) -> list[datetime]:
+        """Add a point where a step has no row, so that no line leads over it."""
+        if (step := self._chart.step) is None:
+            return times
+        found: list[datetime] = []
+        for time in times:
+            if found and (missing := following(found[-1], step)) < time:
+                found.append(missing)
+            found.append(time)
+        return found
+
     def plot(self, name: str, lines: list[Line], rows: list[list[Any]], title: str | None) -> Plot:
         """Give a panel of lines."""
         chart = self._chart
         shown, others = _shown(lines)
+        if chart.kind == "line" and len(shown) > MOST_BANDS:
+            shown = [replace(line, low=None, high=None) for line in shown]
+        others = [replace(line, low=None, high=None) for line in others]
+        unit = self._unit(name, rows)
         if chart.kind == "interval":
             shown.sort(
                 key=lambda line: max((abs(y) for y in line.y if not math.isnan(y)), default=0.0)
@@ -220,12 +262,13 @@ class _Table:
         return Plot(
             kind=chart.kind,
             title=title,
-            label=self._label(name),
+            label=_with_unit(self._label(name), unit) if title is None else _worded(unit),
             x_label=None if self._is_time else self._label(chart.x),
             is_time=self._is_time,
-            is_share=self._columns[name].unit in SHARES,
-            from_zero=self._columns[name].unit in _FROM_ZERO,
-            least_reach=_EFFECT_REACH if self._columns[name].unit == EFFECT else 0.0,
+            is_share=unit in SHARES,
+            from_zero=unit in _FROM_ZERO,
+            least_reach=_EFFECT_REACH if unit == EFFECT else 0.0,
+            step=chart.step,
             by=None if chart.by is None else chart.by.replace("_", " "),
             places=places,
             lines=shown,
@@ -251,8 +294,23 @@ class _Table:
     def _label(self, name: str) -> str:
         unit = self._columns[name].unit
         # A name may end with its unit, and need not say it twice.
-        words = plain(name.removesuffix(f"_{unit}").replace("_", " "))
-        return words if unit in _SILENT else f"{words} ({unit})"
+        return plain(name.removesuffix(f"_{unit}").replace("_", " "))
+
+    def _unit(self, name: str, rows: list[list[Any]]) -> str | None:
+        """Give the unit of a panel."""
+        of = self._chart.unit
+        if of is None or name != self._chart.y[0]:
+            return self._columns[name].unit
+        return next((str(unit) for row in rows if (unit := row[self._places[of]])), None)
+
+
+def _with_unit(words: str, unit: str | None) -> str:
+    return f"{words} ({said})" if (said := _worded(unit)) else words
+
+
+def _worded(unit: str | None) -> str:
+    """Write a unit that is a word for an axis."""
+    return "" if unit in _SILENT else plain(unit)
 
 
 def _parted(rows: list[list[Any]], place: int) -> list[tuple[str | None, list[list[Any]]]]:
@@ -277,7 +335,7 @@ def _number(value: Any) -> float:
     if value is None:
         return math.nan
     number = float(value)
-    return number if math.isfinite(number) else math.nan
+    return number if abs(number) <= MOST_DRAWN else math.nan
 
 
 def _time(value: Any) -> datetime:

@@ -14,11 +14,14 @@ from core.refusals import QueryInvalid
 from services.history.answers import Chart, Series, SeriesColumn
 from services.history.decoding import REFUSED
 from services.history.questions import TrendsQuestion
-from services.history.reader import outcomes
+from services.history.reader import outcomes, step
 from services.history.reader.columns import Column, level, number
 from services.history.reader.database import Database
 from services.history.reader.filters import condition
+from services.history.reader.plot import BAND
 from services.history.reader.scan import Scan
+from services.history.reader.units import ConfigOf, no_config, unit_of, unit_of_outcome
+from services.history.reader.wording import listed, subject_of, words_of_field
 
 # So many lines can be told apart; the rest is one.
 MOST_GROUPS = 10
@@ -29,14 +32,16 @@ _QUANTILES = (0.1, 0.5, 0.9)
 Row = dict[str, Any]
 
 _Columns = tuple[tuple[str, str, str | None], ...]
+# Units that the model's config tells.
+_OF_FIELD, _OF_OUTCOME = "of the field", "of the outcome"
 # Columns that each measure gives: name, kind, unit.
 _GIVEN: dict[str, _Columns] = {
     "volume": (("volume", "integer", "predictions"),),
     "value": (
-        ("mean", "number", None),
-        ("low", "number", None),
-        ("median", "number", None),
-        ("high", "number", None),
+        ("mean", "number", _OF_FIELD),
+        ("low", "number", _OF_FIELD),
+        ("median", "number", _OF_FIELD),
+        ("high", "number", _OF_FIELD),
     ),
     "flagged": (("flagged_share", "number", "ratio"),),
     "latency": (("latency_ms", "number", "ms"), ("latency_p99_ms", "number", "ms")),
@@ -44,14 +49,17 @@ _GIVEN: dict[str, _Columns] = {
     "outcomes": (
         ("outcomes", "integer", "predictions"),
         ("outcome_share", "number", "ratio"),
-        ("outcome_mean", "number", None),
+        ("outcome_mean", "number", _OF_OUTCOME),
     ),
 }
 # What is drawn of each.
-_DRAWN = {
-    "volume": "volume", "value": "median", "flagged": "flagged_share", "latency": "latency_ms",
-    "errors": "error_share", "outcomes": "outcome_mean",
+_DRAWN: dict[str, tuple[str, ...]] = {
+    "volume": ("volume",), "value": ("median",), "flagged": ("flagged_share",),
+    "latency": ("latency_ms",), "errors": ("error_share",),
+    "outcomes": ("outcome_share", "outcome_mean"),
 }  # fmt: skip
+# How a title names them; the value bears the name of the field.
+_NAMES = {"flagged": "flagged share", "errors": "error share"}
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,12 @@ class Trends:
     ----------
     database
         Reads the log.
+    config_of
+        Gives the config of a model, which knows units.
     """
 
     database: Database
+    config_of: ConfigOf = no_config
 
     def read(self, question: TrendsQuestion, kind: type[Predictor]) -> Series:
         """Give one row a step, and a group where one is asked for.
@@ -92,7 +103,9 @@ class Trends:
             if "errors" in question.measure:
                 rows = self._with_errors(question, rows)
             notes = [*found.notes, *(note for one in others for note in one().notes)]
-            return _series(question, kind, rows, notes)
+            units = self._units(question, kind)
+            asked = question.model_copy(update={"since": since, "until": until})
+            return _series(asked, kind, rows, notes, units)
 
         read = self.database.scanner.scan
         others: list[Callable[[], Scan]] = []
@@ -101,6 +114,11 @@ class Trends:
         if "outcomes" in question.measure:
             others.append(partial(read, outcomes.place_of(question.model)))
         return self.database.ask(ask, scan, *others)
+
+    def _units(self, question: TrendsQuestion, kind: type[Predictor]) -> dict[str, str | None]:
+        config = self.config_of(question.model)
+        of_field = unit_of(config, kind, question.field)
+        return {_OF_FIELD: of_field, _OF_OUTCOME: unit_of_outcome(config)}
 
     def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
         """Measure what was answered."""
@@ -248,31 +266,38 @@ def _measures(question: TrendsQuestion, kind: type[Predictor], followed: Column)
 
 
 def _series(
-    question: TrendsQuestion, kind: type[Predictor], rows: list[Row], notes: list[str]
+    question: TrendsQuestion,
+    kind: type[Predictor],
+    rows: list[Row],
+    notes: list[str],
+    units: dict[str, str | None],
 ) -> Series:
     given = [one for measure in _order(question) for one in _GIVEN[measure]]
     columns = [SeriesColumn(name="step", kind="time", unit=None)]
     if question.group is not None:
         columns.append(SeriesColumn(name=question.group, kind="text", unit=None))
-    columns += [SeriesColumn(name=name, kind=_kind(k), unit=unit) for name, k, unit in given]
+    columns += [
+        SeriesColumn(name=name, kind=_kind(k), unit=units.get(unit or "", unit))
+        for name, k, unit in given
+    ]
     names = ["part" if column.name == question.group else column.name for column in columns]
     has_band = "value" in question.measure
-    drawn = [_DRAWN[measure] for measure in _order(question)]
     # The band is drawn around the first.
-    drawn.sort(key=lambda name: name != "median")
+    measures = sorted(_order(question), key=lambda measure: measure != "value")
     return Series(
-        title=f"{question.model}: {question.field or kind.HEADLINE} by {question.by}",
+        title=_title(question, kind, measures),
         columns=columns,
         rows=[[_cell(row.get(name)) for name in names] for row in rows],
         chart=Chart(
             kind="line",
             x="step",
-            y=drawn,
+            y=[name for measure in measures for name in _DRAWN[measure]],
             low="low" if has_band else None,
             high="high" if has_band else None,
             by=question.group,
+            step=question.by,
         ),
-        notes=[*notes, *_notes(question)],
+        notes=[*notes, *_notes(question, rows)],
     )
 
 
@@ -280,8 +305,19 @@ def _order(question: TrendsQuestion) -> list[str]:
     return [measure for measure in _GIVEN if measure in question.measure]
 
 
-def _notes(question: TrendsQuestion) -> list[str]:
-    return ["low and high hold 80 % of the values."] if "value" in question.measure else []
+def _title(question: TrendsQuestion, kind: type[Predictor], measures: list[str]) -> str:
+    field = words_of_field(question.field or kind.HEADLINE)
+    names = [field if one == "value" else _NAMES.get(one, one) for one in measures]
+    subject = subject_of(question, kind.HEADLINE)
+    return f"{subject}: {listed(names)} by {question.by}"
+
+
+def _notes(question: TrendsQuestion, rows: list[Row]) -> list[str]:
+    notes = [BAND] if "value" in question.measure else []
+    if rows:
+        first, last = (rows[place]["step"].replace(tzinfo=UTC) for place in (0, -1))
+        notes += step.cut(question.span, question.by, first, last)
+    return notes
 
 
 def _kind(name: str) -> Any:

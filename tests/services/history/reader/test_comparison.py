@@ -134,6 +134,16 @@ def test_two_periods_are_compared(tmp_path: Path) -> None:
     assert "2026-03-11" in series.title
 
 
+def test_filters_of_both_sides_stand_in_the_title_and_what_is_compared_once(
+    database: Database,
+) -> None:
+    both = compare(database, "version:2", where=["region:north"])
+    assert both.title == "churn (region north): version 2 against any version but 2"
+    assert compare(database, "version:2", version="1").title == (
+        "churn: version 2 against version 1"
+    )
+
+
 def test_what_was_refused_is_a_measure_where_filters_part_it(log: PredictionLog) -> None:
     keep_refusals(
         log,

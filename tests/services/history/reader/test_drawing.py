@@ -18,7 +18,7 @@ from matplotlib.image import imread
 
 from services.history.answers import Chart, Series, SeriesColumn
 from services.history.reader.drawing import draw
-from services.history.reader.plot import plain, plots_of
+from services.history.reader.plot import BAND, plain, plots_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BLUE, ORANGE = (0, 0x72, 0xB2), (0xD5, 0x5E, 0)
@@ -110,6 +110,26 @@ def test_nothing_to_show_is_said(rows: list[list[Any]]) -> None:
     said = "Too little to draw" if rows else "No predictions in this time"
     assert said in texts(draw(asked, "svg"))
     assert draw(asked, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["line", "bar", "interval"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0, 1.7e308], [sys.float_info.max, -sys.float_info.max], [1e300, -1e300, 0.0], [5e-324],
+        [math.inf, 2.0, -math.inf, math.nan, None], [-1.7e308], [1e16, 1e16 + 2],
+    ],
+)  # fmt: skip
+def test_any_number_can_be_drawn(kind: str, values: list[float | None]) -> None:
+    kinds: dict[str, Kind] = {"at": "text" if kind == "interval" else "time", "value": "number"}
+    rows: list[list[Any]] = [
+        [f"r{i}" if kind == "interval" else START + timedelta(days=i), value]
+        for i, value in enumerate(values)
+    ]
+    asked = series(rows, kinds, kind=kind, low="value", high="value", reference=["value"])
+    assert draw(asked, "png").startswith(b"\x89PNG")
+    is_beyond = any(value is not None and abs(value) > 1e300 for value in values)
+    assert ("Numbers beyond 1e300 are not drawn." in texts(draw(asked, "svg"))) is is_beyond
 
 
 @pytest.mark.parametrize(
@@ -214,3 +234,98 @@ def test_a_text_is_one_line() -> None:
     assert plain("a\nb\x07c") == "a b c"
     assert plain(True) == "true"  # noqa: FBT003 - a level of an input
     assert len(plain("x" * 500)) == 42
+
+
+def stepped(rows: list[list[Any]], step: str, **chart: Any) -> Series:
+    """Give a series of steps with a band."""
+    kinds: dict[str, Kind] = {
+        "step": "time", "region": "text", "low": "number", "high": "number", "value": "number",
+    }  # fmt: skip
+    wide = [[at, by, value - 0.1, value + 3, value] for at, by, value in rows]
+    return series(wide, kinds, step=step, low="low", high="high", **chart)
+
+
+def test_no_line_leads_over_a_step_without_rows() -> None:
+    rows = [row for i, row in enumerate(days(9)) if i not in {3, 4}]
+    [line] = plots_of(stepped(rows, "day"))[0].lines
+    assert [math.isnan(y) for y in line.y] == [False] * 3 + [True] + [False] * 4
+    [line] = plots_of(series(rows, LINE))[0].lines
+    assert not any(map(math.isnan, line.y))
+    months = [[datetime(2026, month, 1, tzinfo=UTC), None, 2.0] for month in (1, 2, 3, 5)]
+    [line] = plots_of(stepped(months, "month"))[0].lines
+    assert [math.isnan(y) for y in line.y] == [False] * 3 + [True, False]
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [("hour", "1 Jan 2026, 00:00"), ("day", "1 Jan 2026"), ("week", "week of 1 Jan 2026"),
+     ("month", "January 2026")],
+)  # fmt: skip
+def test_a_single_step_bears_its_name_and_its_band(step: str, name: str) -> None:
+    asked = stepped(days(1), step)
+    said = texts(draw(asked, "svg")).splitlines()
+    assert name in said
+    assert not {"2025", "Jan", "02", "30"} & set(said)
+    found = pixels(draw(asked, "png"))
+    pale = (np.abs(found - np.array(BLUE) * 0.16 - 255 * 0.84).max(axis=2) <= 3).sum()
+    assert pale > 200
+
+
+def test_one_panel_of_several_with_a_single_time_takes_no_other_s_axis() -> None:
+    rows = days(30, "churn") + days(1, "pricing")
+    said = texts(draw(series(rows, LINE, panels="region"), "svg")).split()
+    assert {"05", "29"} <= set(said)
+
+
+@pytest.mark.parametrize(("groups", "has_band"), [(4, True), (5, False)])
+def test_bands_that_are_not_drawn_take_no_room_and_are_not_explained(
+    groups: int, *, has_band: bool
+) -> None:
+    rows = [[at, f"r{i}", value / 100] for i in range(groups) for at, _, value in days(9)]
+    asked = stepped(rows, "day", by="region")
+    asked = asked.model_copy(update={"notes": [BAND, "Another note."]})
+    said = texts(draw(asked, "svg")).splitlines()
+    assert ("The band about a line holds 80 % of the values." in said) is has_band
+    assert ("3" in said) is has_band
+    assert BAND not in said
+    assert "Another note." in said
+
+
+def test_what_happened_at_zero_is_drawn_whole() -> None:
+    kinds: dict[str, Kind] = {"at": "time", "outcome": "number", "value": "number"}
+    ends = [draw(series([[at, end, 0.5] for at, _, _ in days(7)], kinds, reference=["outcome"]),
+                 "png") for end in (0.0, 0.25)]  # fmt: skip
+    grey = (0x55, 0x55, 0x55)
+    at_zero, within = (count(picture, grey) for picture in ends)
+    assert within > 0
+    assert abs(at_zero - within) < 0.1 * within
+
+
+def test_a_line_that_is_the_only_one_of_its_kind_is_named() -> None:
+    assert "north" in texts(draw(series(days(5, "north"), LINE, by="region"), "svg")).split()
+
+
+def test_a_unit_that_differs_by_panel_stands_at_each() -> None:
+    kinds: dict[str, Kind] = {"at": "time", "of": "text", "unit": "text", "value": "number"}
+    rows = [[at, of, unit, value] for of, unit in (("churn", "ratio"), ("pricing", "EUR"))
+            for at, _, value in days(5)]  # fmt: skip
+    asked = series(rows, kinds, panels="of", unit="unit")
+    assert [(plot.label, plot.is_share) for plot in plots_of(asked)] == [("", True), ("EUR", False)]
+    assert {"churn", "pricing", "EUR", "200 %"} <= set(texts(draw(asked, "svg")).splitlines())
+
+
+def test_wide_letters_are_broken_by_their_width() -> None:
+    for sign in "Wi":
+        asked = series(days(5), LINE).model_copy(update={"title": sign * 80 + ", seen"})
+        found = pixels(draw(asked, "png"))
+        head = (found[:80].max(axis=2) < 90).any(axis=0)
+        assert head.sum() > 100
+        assert not head[-20:].any()
+        assert texts(draw(asked, "svg")).replace("\n", "").count(sign) == 80
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_a_picture_of_steps_is_the_same_bytes_each_time(form: str) -> None:
+    rows = [row for i, row in enumerate(days(60)) if i % 7]
+    asked = stepped(rows, "day", by="region")
+    assert draw(asked, form) == draw(asked, form)

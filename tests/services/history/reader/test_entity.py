@@ -12,6 +12,7 @@ import pytest
 
 from bentos.catalog import predictor_type
 from bentos.predictor import Predictor
+from core.config import ModelConfig, load_model_config
 from services.history.answers import Series
 from services.history.log import PredictionLog
 from services.history.questions import EntityQuestion
@@ -19,6 +20,7 @@ from services.history.reader.database import Database
 from services.history.reader.drawing import draw
 from services.history.reader.entity import Entities
 from services.history.reader.plot import plots_of
+from tests.conftest import ROOT
 from tests.services.history.reader.tables import (
     START,
     keep,
@@ -65,6 +67,10 @@ def database(log: PredictionLog) -> Iterator[Database]:
         yield database
 
 
+def config_of(model: str) -> ModelConfig:
+    return load_model_config(ROOT / "configs" / "models" / f"{model}.yaml")
+
+
 def see(
     database: Database, entity: str, *, models: frozenset[str] | None = None, **given: Any
 ) -> Series:
@@ -73,7 +79,7 @@ def see(
     def kind_of(model: str) -> type[Predictor]:
         return predictor_type(model)
 
-    entities = Entities(database, MODELS, kind_of)
+    entities = Entities(database, MODELS, kind_of, config_of)
     return entities.read(EntityQuestion(**asked), entity, models)
 
 
@@ -92,7 +98,7 @@ def test_all_that_was_said_of_a_client_stands_in_order(database: Database) -> No
     assert [datetime.fromisoformat(r["at"]) for r in rows][::4] == [START, START + 50 * HOUR]
     assert len({r["prediction_id"] for r in rows}) == 5
     assert {plot.title for plot in plots_of(series)} == {
-        "churn: probability", "revenue_leak: expected_missing_amount", "demand: steps.value",
+        "churn: probability", "revenue_leak: expected_missing_amount", "demand: sum of steps",
     }  # fmt: skip
     assert draw(series, "png").startswith(b"\x89PNG")
 
@@ -129,6 +135,43 @@ def test_what_then_happened_stands_beside_it(log: PredictionLog) -> None:
     assert found["churn10.25"] == 1.0
     assert found["churn10.75"] is None
     assert found["revenue_leak140.0"] == 55.0
+
+
+def test_an_outcome_of_another_unit_is_told_and_not_drawn(log: PredictionLog) -> None:
+    told = START + 60 * HOUR
+    offers = [{"at": START + i * HOUR, "entity": f"q{i}", "client_id": "k7",
+               "recommended_price_amount": 60_000.0} for i in range(3)]  # fmt: skip
+    keep(log, "pricing", predicted(offers, inputs={"client_id": "text"}, key="quote_id",
+                                   result={"recommended_price_amount": "number"}))  # fmt: skip
+    keep_outcomes(log, "pricing", {"at": told, "entity": "q1", "value": 1.0})
+    keep_outcomes(log, "revenue_leak", {"at": told, "entity": "line-1", "value": 1.0})
+    keep_outcomes(log, "churn", {"at": told, "entity": "k7", "as_of": START, "value": 0.0})
+    with opened(log) as database:
+        series = see(database, "k7")
+    seen = {
+        (r["model"], r["outcome"], r["outcome_value"], r["outcome_amount"])
+        for r in table_of(series)
+        if r["outcome_value"] is not None
+    }
+    assert seen == {
+        ("pricing", None, 1.0, None), ("revenue_leak", None, 1.0, None), ("churn", 0.0, 0.0, None),
+    }  # fmt: skip
+    assert sum("of the unit of value" in note for note in series.notes) == 1
+    for plot in plots_of(series):
+        is_drawn = any(line.references for line in plot.lines)
+        assert is_drawn is (plot.title == "churn: probability")
+
+
+def test_what_was_said_bears_its_unit(database: Database) -> None:
+    series = see(database, "k7")
+    assert {(r["model"], r["unit"]) for r in table_of(series)} == {
+        ("churn", "ratio"), ("revenue_leak", "home currency"), ("demand", "hours"),
+    }  # fmt: skip
+    assert {plot.title: (plot.label, plot.is_share) for plot in plots_of(series)} == {
+        "churn: probability": ("", True),
+        "revenue_leak: expected_missing_amount": ("home currency", False),
+        "demand: sum of steps": ("hours", False),
+    }
 
 
 def test_a_forecast_has_an_outcome_once_all_its_steps_are_told(log: PredictionLog) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.config import ModelConfig
 from core.refusals import QueryInvalid
 from services.history.answers import Series
 from services.history.log import PredictionLog
 from services.history.questions import TrendsQuestion
+from services.history.reader.plot import plots_of
 from services.history.reader.trends import Trends
 from tests.services.history.reader.tables import (
     START,
@@ -25,7 +27,7 @@ from tests.services.history.reader.tables import (
     predicted,
     table_of,
 )
-from tests.tiny import TinyPredictor
+from tests.tiny import CONTENT, TinyPredictor
 
 DAY = timedelta(days=1)
 SPAN: dict[str, Any] = {"model": "churn", "since": START - DAY, "until": START + 45 * DAY}
@@ -128,7 +130,7 @@ def test_volume_value_flags_and_latency_are_those_of_numpy(
 
 def test_an_input_can_be_followed_and_nulls_are_no_numbers(trends: Trends) -> None:
     series = read(trends, by="month", field="input.hours", measure=["volume", "value"])
-    assert series.title == "churn: input.hours by month"
+    assert series.title == "churn: input.hours and volume by month"
     for row in table_of(series):
         rows = parted("month", lambda _: None)[row["step"], None]
         hours: list[float] = [one["hours"] for one in rows if one["hours"] is not None]
@@ -237,3 +239,52 @@ def test_what_cannot_be_measured_is_refused(
     with pytest.raises(QueryInvalid) as refused:
         read(trends, **asked)
     assert said in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("asked", "title", "drawn"),
+    [
+        ({"measure": ["outcomes"]}, "churn: outcomes by month", ["outcome_share", "outcome_mean"]),
+        ({"measure": ["errors", "value"]}, "churn: probability and error share by month",
+         ["median", "error_share"]),
+        ({"measure": ["latency", "flagged", "volume"], "where": ["region:north"]},
+         "churn (region north): volume, flagged share and latency by month",
+         ["volume", "flagged_share", "latency_ms"]),
+    ],
+)  # fmt: skip
+def test_the_title_names_what_is_drawn_and_of_which_predictions(
+    trends: Trends, asked: dict[str, Any], title: str, drawn: list[str]
+) -> None:
+    series = read(trends, by="month", **asked)
+    assert series.title == title
+    assert series.chart.y == drawn
+    assert [plot.label for plot in plots_of(series)] == [
+        name.removesuffix("_ms").replace("_", " ") + {"volume": " (predictions)",
+        "latency_ms": " (ms)"}.get(name, "") for name in drawn
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "unit", "of_outcome"),
+    [(None, "ratio", "ratio"), ("input.hours", "hours", "ratio"),
+     ("input.tenure_months", "months", "ratio")],
+)  # fmt: skip
+def test_values_and_outcomes_have_the_unit_that_the_config_names(
+    trends: Trends, field: str | None, unit: str, of_outcome: str
+) -> None:
+    config = ModelConfig.model_validate(CONTENT)
+    known = Trends(trends.database, lambda model: config if model == "churn" else None)
+    series = read(known, field=field, by="month", measure=["value", "outcomes"])
+    units = {column.name: column.unit for column in series.columns}
+    assert {units[name] for name in ("mean", "low", "median", "high")} == {unit}
+    assert units["outcome_mean"] == of_outcome
+    assert units["outcomes"] == "predictions"
+
+
+def test_steps_at_the_ends_that_are_not_whole_are_noted(trends: Trends) -> None:
+    until = START + 10 * DAY
+    cut = read(trends, by="week", since=START + DAY, until=until, measure=["volume"])
+    assert cut.notes == ["The first and the last week are not whole."]
+    assert cut.chart.step == "week"
+    whole = read(trends, by="week", since=START, until=START + 14 * DAY, measure=["volume"])
+    assert whole.notes == []
