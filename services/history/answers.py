@@ -41,7 +41,8 @@ class Chart(_Page):
     )
     reference: list[str] = Field(
         default_factory=list,
-        description="What the first of y is held against: drawn dashed beside it.",
+        description="What y is held against, drawn dashed: what begins with the name of one of y, "
+        "such as `psi_by_chance`, beside that one, all else beside the first.",
     )
 
 

@@ -141,6 +141,7 @@ def build_library(
         return configs[key]
 
     _, secret = open_masking(settings, read_platform_config(settings).history)
+    replays = settings.home / "replays"
     return Library(
         PredictionLog(settings.predictions_place, owner="historian"),
         models=CATALOG,
@@ -148,13 +149,13 @@ def build_library(
         config_of=config_of,
         archive=Archive(
             settings.releases,
-            settings.home / "replays",
+            replays,
             Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts),
             kind_of,
         ),
         secret=history_token(settings).encode(),
         hashed=None if secret is None else secret.hash,
-        profile_of=ReleasedProfiles(settings.releases),
+        profiles_of=ReleasedProfiles((settings.releases, replays)),
         spill=_emptied(settings.home / "spill"),
     )
 

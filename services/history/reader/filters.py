@@ -12,6 +12,8 @@ from services.history.reader.columns import Column, level, number
 from services.history.reader.scan import Scan
 
 Condition = tuple[str, dict[str, Any]]
+# What an answer without any rows notes.
+NOTHING = "No predictions in this time."
 
 
 def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:

@@ -32,7 +32,7 @@ from services.history.reader.database import Database
 from services.history.reader.drawing import draw
 from services.history.reader.entity import Entities
 from services.history.reader.export import MEDIA_TYPES, Turns, write_table
-from services.history.reader.feature import Features, ProfileOf, no_profile
+from services.history.reader.feature import Features, ProfilesOf, no_profiles
 from services.history.reader.page import Pages
 from services.history.reader.proof import read_erasure
 from services.history.reader.receipt import Receipts
@@ -97,8 +97,8 @@ class Library:
         Opens releases by version.
     secret
         Seals cursors.
-    profile_of
-        Gives how an input of a model was distributed in training; nothing where that was not noted.
+    profiles_of
+        Gives what training of a version noted of its inputs; nothing where that is not at hand.
     hashed
         How a text is written where its column is masked.
     spill
@@ -114,7 +114,7 @@ class Library:
         config_of: Callable[[str], ModelConfig],
         archive: Archive,
         secret: bytes,
-        profile_of: ProfileOf = no_profile,
+        profiles_of: ProfilesOf = no_profiles,
         hashed: Hashed | None = None,
         spill: Path | None = None,
     ) -> None:
@@ -129,7 +129,7 @@ class Library:
         self.backtests = Backtests(self.database, archive, kind_of)
         self.trends = Trends(self.database)
         self.comparisons = Comparisons(self.database)
-        self.features = Features(self.database, profile_of)
+        self.features = Features(self.database, profiles_of)
         self.entities = Entities(self.database, self._models, kind_of)
         self.outcomes = Outcomes(self.database)
 
