@@ -129,9 +129,9 @@ class Features:
         profiles = self.profiles_of(model, version)
         if profiles is None:
             why = (
-                f"The artifact of version {version}, which answered most of them, is not at hand: "
-                "nothing is held against training. Where MLflow has it, a replay of one of its "
-                "predictions fetches it."
+                f"The artifact of version {version}, which answered most of these predictions, is "
+                "not at hand: nothing is held against training. Where MLflow has it, a replay of "
+                "one of its predictions fetches it."
             )
             return _Against(None, (why,))
         if (profile := profiles.get(feature)) is None:

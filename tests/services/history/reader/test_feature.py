@@ -159,7 +159,10 @@ def test_booleans_stand_as_true_and_false(log: PredictionLog) -> None:
 @pytest.mark.parametrize(
     ("profiles", "said"),
     [
-        (lambda _model, _version: None, "version 1, which answered most of them, is not at hand"),
+        (
+            lambda _model, _version: None,
+            "version 1, which answered most of these predictions, is not at hand",
+        ),
         (lambda _model, _version: {"plan": {}}, "Training of version 1 noted no distribution of"),
     ],
     ids=["no artifact", "not noted"],
