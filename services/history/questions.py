@@ -119,6 +119,12 @@ class Filters(Period):
         "`result.risk_band:high`; may be given again.",
     )
 
+    @model_validator(mode="after")
+    def _least_is_no_more_than_most(self) -> Self:
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError("least is more than most; it should be at most as large")
+        return self
+
 
 class RowsQuestion(Filters):
     """A page of predictions, the newest first."""

@@ -75,8 +75,7 @@ class Backtests:
         self.archive.open(question.model, question.against)
         since, until = question.span
         scan = self.database.scanner.scan(question.model, since=since, until=until)
-        if scan.files:
-            condition(question, scan, self.kind_of(question.model))
+        condition(question, self.database.naming(scan), self.kind_of(question.model))
         first, last = utc_day(since), utc_day(until)
         return sorted({f"{fact.day}" for fact in scan.facts if first <= fact.day <= last})
 

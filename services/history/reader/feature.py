@@ -15,7 +15,7 @@ from services.history.reader import bins
 from services.history.reader.columns import INPUT, Column, sql_of
 from services.history.reader.database import Database
 from services.history.reader.distribution import NUMBERS, Distribution, Profile, Spread
-from services.history.reader.filters import NOTHING
+from services.history.reader.filters import NOTHING, condition
 from services.history.reader.plot import INDEX
 from services.history.reader.scan import Scan, kind_of
 
@@ -97,11 +97,13 @@ class Features:
 
         def ask() -> Series:
             found = scan()
+            column = _input(self.database.naming(found), feature)
             if not found.files:
+                condition(asked, self.database.naming(found), kind)
                 nothing = Spread([], [], 0, [], ())
                 against = _Against(None, (NOTHING,))
-                return _series(asked, feature, nothing, against, found, is_number=False)
-            return self._read(asked, _input(found, feature), found, kind)
+                return _series(asked, column.name, nothing, against, found, is_number=False)
+            return self._read(asked, column, found, kind)
 
         return self.database.ask(ask, scan)
 

@@ -33,6 +33,7 @@ from services.history.reader.drawing import draw
 from services.history.reader.entity import Entities
 from services.history.reader.export import MEDIA_TYPES, Turns, write_table
 from services.history.reader.feature import Features, ProfilesOf, no_profiles
+from services.history.reader.naming import ColumnsOf, no_columns
 from services.history.reader.page import Pages
 from services.history.reader.proof import read_erasure
 from services.history.reader.receipt import Receipts
@@ -101,7 +102,7 @@ class Library:
         Gives what training of a version noted of its inputs; nothing where that is not at hand.
     hashed
         How a text is written where its column is masked.
-    spill
+    spill, columns_of
         As in ``Database``.
     """
 
@@ -117,11 +118,12 @@ class Library:
         profiles_of: ProfilesOf = no_profiles,
         hashed: Hashed | None = None,
         spill: Path | None = None,
+        columns_of: ColumnsOf = no_columns,
     ) -> None:
         self._models = tuple(models)
         self._log = log
         self._kind_of = kind_of
-        self.database = Database(log, hashed=hashed, spill=spill)
+        self.database = Database(log, hashed=hashed, spill=spill, columns_of=columns_of)
         self.pages = Pages(self.database, Sealer(secret))
         self.turns = Turns()
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)

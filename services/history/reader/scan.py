@@ -31,7 +31,7 @@ _OF_OUTCOMES, _OF_REFUSALS = frozenset(OUTCOMES.names), frozenset(REFUSALS.names
 # The first versions had no others.
 _OF_PREDICTIONS = frozenset(FACTS.names) - {"as_of_offset_minutes", "masked"}
 # What a description of a release names, and how its columns begin.
-_PARTS = {"inputs": INPUT, "result": RESULT}
+PARTS = {"inputs": INPUT, "result": RESULT}
 _SQL = {"double": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN"}
 # A text that a bit was flipped in may be no UTF-8 any more, or no JSON.
 _DAMAGE = (OSError, ValueError, pa.ArrowException)
@@ -305,9 +305,9 @@ def _is_whole(footer: _Footer, place: str) -> bool:
     if place.endswith(OUTCOMES_OF):
         needed = _OF_OUTCOMES
     for description in footer.releases.values():
-        if not description.keys() >= _PARTS.keys():
+        if not description.keys() >= PARTS.keys():
             return False
-        needed |= {prefix + name for part, prefix in _PARTS.items() for name in description[part]}
+        needed |= {prefix + name for part, prefix in PARTS.items() for name in description[part]}
     return footer.types.keys() >= needed
 
 

@@ -17,7 +17,7 @@ from services.history.questions import TrendsQuestion
 from services.history.reader import outcomes
 from services.history.reader.columns import Column, level, number
 from services.history.reader.database import Database
-from services.history.reader.filters import condition
+from services.history.reader.filters import NOTHING, condition
 from services.history.reader.scan import Scan
 
 # So many lines can be told apart; the rest is one.
@@ -104,14 +104,15 @@ class Trends:
 
     def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
         """Measure what was answered."""
+        names = self.database.naming(scan)
+        sql, params = condition(question, names, kind)
+        group = _group(question, names)
         if not scan.files:
             return []
-        sql, params = condition(question, scan, kind)
         source = scan.source
         if "outcomes" in question.measure:
             source, more = self._with_outcomes(question.model, kind, scan, sql)
             params |= more
-        group = _group(question, scan)
         if group is not None:
             params["top"] = self._largest(group, source, sql, params, scan)
         followed = number(scan, kind, question.field)
@@ -272,7 +273,7 @@ def _series(
             high="high" if has_band else None,
             by=question.group,
         ),
-        notes=[*notes, *_notes(question)],
+        notes=[*notes, *(_notes(question) if rows else [NOTHING])],
     )
 
 

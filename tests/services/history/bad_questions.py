@@ -23,6 +23,7 @@ TIMES: list[tuple[dict[str, Any], str]] = [
     ({"until": "0001-01-01T00:00:00+14:00"}, "should lie in 2000 or later"),
     ({"until": "9999-12-31T23:59:59-14:00"}, "should lie before 2200"),
 ]
+EARLY = {"since": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
 BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     *(("predictions", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
     *(("trends", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
@@ -39,6 +40,13 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("predictions", CHURN | {"where": "hours:many"}, 400, "QueryInvalid", "such as 12.5"),
     ("predictions", CHURN | {"where": ["region:a"] * 9}, 400, "QueryInvalid", "at most 8"),
     ("predictions", CHURN | {"field": "band", "least": 1}, 400, "QueryInvalid", "result.prob"),
+    *(
+        ("trends", {"model": "demand"} | EARLY | wrong, 400, "QueryInvalid", said)
+        for wrong, said in (
+            ({"where": "zzz:1"}, "input.promo_share"), ({"group": "region"}, "input.promo_share"),
+            ({"field": "nope"}, "'nope' is nothing"), ({"least": 5, "most": 1}, "?least is more"),
+        )
+    ),
     ("predictions", CHURN | {"least": "nan"}, 400, "QueryInvalid", "finite"),
     *(
         ("predictions", CHURN | {"limit": limit}, 400, "QueryInvalid", "a whole number, such as 20")

@@ -97,3 +97,12 @@ def test_the_sum_of_all_steps_is_held_against_no_sum_of_some(
         del weeks[:known]
         part = weekly.part(asked(), day, None)
         assert (part["refused"], part["told"], part["was_error"]) == (0, told, was_error)
+
+
+def test_a_name_that_the_model_does_not_have_begins_none_over_an_empty_period(
+    backtests: Backtests,
+) -> None:
+    for filters in ({"where": ["foo:1"]}, {"field": "nope"}):
+        with pytest.raises(QueryInvalid, match="is nothing that predictions of this time have"):
+            backtests.days(asked(**filters))
+    assert backtests.days(asked(where=["region:north"])) == []
