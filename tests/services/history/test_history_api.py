@@ -275,6 +275,13 @@ def test_bad_input_is_refused_with_the_fix(
     assert said in problem["detail"]
 
 
+def test_a_model_may_be_named_with_hyphens(house: House) -> None:
+    for path in ("trends", "predictions", "outcomes"):
+        answer = house.get(path, model="revenue-leak")
+        assert answer.status_code == 200, answer.text
+    assert_problem(house.get("trends", model="revenue-lek"), 404, "ModelUnknown", "revenue_leak")
+
+
 def test_a_cursor_serves_its_own_question_alone(house: House) -> None:
     cursor = house.get("predictions", model="churn", limit=3).json()["next"]
     assert house.get("predictions", model="churn", limit=3, cursor=cursor).status_code == 200

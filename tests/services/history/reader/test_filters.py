@@ -113,6 +113,15 @@ def test_a_filter_finds_what_plain_python_finds(
     assert [one.input["tenure_months"] for one in found] == expected
 
 
+@pytest.mark.parametrize("name", ["regoin", "zzz"])
+def test_a_refusal_ends_with_one_sign(pages: Pages, name: str) -> None:
+    with pytest.raises(QueryInvalid) as refused:
+        pages.read(asked(where=[f"{name}:north"]), TinyPredictor)
+    ends = {"regoin": "result.probability. Did you mean 'input.region'?", "zzz": "probability."}
+    assert refused.value.detail.endswith(ends[name])
+    assert ".." not in refused.value.detail
+
+
 @pytest.mark.parametrize(
     ("filters", "said"),
     [
