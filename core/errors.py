@@ -88,7 +88,7 @@ class FieldProblem:
     allowed: str
 
     def __str__(self) -> str:
-        end = "" if self.allowed.endswith("?") else "."
+        end = "" if self.allowed.endswith(("?", ".")) else "."
         return f"{self.field}: {self.problem}; {self.allowed}{end}"
 
 

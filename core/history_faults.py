@@ -160,7 +160,9 @@ class PredictionUnknown(NotFound):
         damage = ""
         if unread:
             files = "1 file" if unread == 1 else f"{unread} files"
-            damage = f" It may stand in {files} that could not be read, as the worker's log says."
+            damage = (
+                f" It may stand in {files} that could not be read, as the historian's log says."
+            )
         super().__init__(
             f"The log has no prediction {prediction_id}. One that was made a moment ago is there "
             f"within seconds; one that is older than history.keep_days was deleted.{damage}"

@@ -70,7 +70,8 @@ class QueryInvalid(RequestError):
 
     def __init__(self, name: str, fault: str, allowed: str) -> None:
         problem = FieldProblem(f"?{name[:80]}", fault, allowed)
-        super().__init__(f"?{name[:80]} {fault}; {allowed}.", problems=[problem])
+        end = "" if allowed.endswith(("?", ".")) else "."
+        super().__init__(f"?{name[:80]} {fault}; {allowed}{end}", problems=[problem])
 
 
 class FieldsInvalid(ContractError):

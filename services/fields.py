@@ -80,7 +80,8 @@ def _problem(fault: ErrorDetails, kind: type[BaseModel]) -> FieldProblem:
     if fault["type"] == "extra_forbidden":
         known = list(kind.model_fields)
         hint = nearest(name, known)
-        return FieldProblem(name, "is not a field here", f"{', '.join(known)} are.{hint}")
+        verb = "is" if len(known) == 1 else "are"
+        return FieldProblem(name, "is not a field here", f"{', '.join(known)} {verb}.{hint}")
     if (several := _of_several(fault)) is not None:
         return FieldProblem(*several)
     return FieldProblem(name, wrong_with(fault), _allowed(fault))

@@ -190,6 +190,8 @@ def find_route(method: str, path: str) -> tuple[str | None, str | None]:
 
 
 _PARAMETER = re.compile(r"{(\w+)(:path)?}")
+# What `:path` stands for: an entity may have any sign, the end of a line as well.
+WHOLE = "(?s:.*)"
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -197,7 +199,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     parts, end = [], 0
     for found in _PARAMETER.finditer(template):
         parts.append(re.escape(template[end : found.start()]))
-        parts.append(f"(?P<{found[1]}>{'.*' if found[2] else '[^/]+'})")
+        parts.append(f"(?P<{found[1]}>{WHOLE if found[2] else '[^/]+'})")
         end = found.end()
     return re.compile("".join([*parts, re.escape(template[end:]), "$"]))
 

@@ -48,7 +48,8 @@ class Chart(_Page):
     )
     reference: list[str] = Field(
         default_factory=list,
-        description="What the first of y is held against: drawn dashed beside it.",
+        description="What y is held against, drawn dashed: what begins with the name of one of y, "
+        "such as `psi_by_chance`, beside that one, all else beside the first.",
     )
 
 
@@ -68,6 +69,9 @@ class OutcomeSeen(_Page):
     value: float | None = Field(description="The target; 1 or 0 where it is yes or no.")
     amount: float | None = Field(description="The amount, where the model has one.")
     steps: int = Field(description="Outcomes in it; more than one for an answer about many steps.")
+    of_steps: int | None = Field(
+        description="Steps that the answer is about; null where it is not about many."
+    )
     happened_at: datetime | None = Field(description="When it happened.")
     told_at: datetime = Field(description="When it came in last.")
 
@@ -113,8 +117,8 @@ class Receipt(Prediction):
     lineage: Lineage | None = Field(description="Null for a release that was not noted.")
     outcome: OutcomeSeen | None = Field(description="What really happened; null until it is told.")
     outcome_due_at: datetime | None = Field(
-        description="When the outcome can be known; null where the model has no horizon, or "
-        "after the year 9999."
+        description="When the outcome can be known, of many steps that of the last; null where "
+        "the model has no horizon, or after the year 9999."
     )
     notes: list[str] = Field(description="What a reader must know.")
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 
 from bentos.border import BODY, REQUEST_ID
@@ -33,6 +34,7 @@ from core.overload import SpoolFull
 from core.refusals import FieldsInvalid, PathUnknown, QueryInvalid
 from services.access.audit import Actor, Entry
 from services.access.caller import ADDRESS, CALLER, Caller, Role
+from services.access.rules import WHOLE
 from services.fields import Kind, read_fields
 from services.history.answers import (
     NOTES,
@@ -64,6 +66,13 @@ from services.query import said_once
 if TYPE_CHECKING:
     from services.runtime import Runtime
 
+
+class _AnyPath(PathConvertor):
+    regex = WHOLE
+
+
+# In place of Starlette's, which ends with a line: also for BentoML's mount, which is made later.
+register_url_convertor("path", _AnyPath())
 _ASKING = (QueryInvalid, HistoryDown, HistoryTooLarge)
 _OF_MODEL = (ModelUnknown, ModelOutOfScope, *_ASKING)
 _PICTURE: dict[int | str, dict[str, Any]] = {

@@ -32,6 +32,7 @@ from bentos.lone import read_platform_config
 from bentos.predictor import Predictor
 from bentos.problem import render
 from core.config import ModelConfig, load_model_config
+from core.contract import Contract
 from core.errors import SeptetError
 from core.history_faults import BacktestUnknown
 from core.logs import configure_logs, get_logger
@@ -43,9 +44,11 @@ from services.history.masking import open_masking
 from services.history.questions import BacktestQuestion, ReplayQuestion
 from services.history.reader.archive import Archive
 from services.history.reader.library import Answer, Asking, Library, page_answer, questions_of
+from services.history.reader.naming import Columns
 from services.history.reader.profiles import ReleasedProfiles
 from services.history.token import history_token
 from services.history.workflow import BacktestJobs, end_jobs, launch_jobs
+from services.predictions import description
 
 _MOST_BODY = 1 << 20
 Questions = dict[str, tuple[type[BaseModel], Callable[[Any, Asking], Answer]]]
@@ -140,7 +143,12 @@ def build_library(
             configs[key] = load_model_config(path)
         return configs[key]
 
+    def columns_of(model: str) -> Columns:
+        kind = kind_of(model)
+        return description.columns_of(Contract(config_of(model), kind.TASKS), kind.RESULT)
+
     _, secret = open_masking(settings, read_platform_config(settings).history)
+    replays = settings.home / "replays"
     return Library(
         PredictionLog(settings.predictions_place, owner="historian"),
         models=CATALOG,
@@ -148,14 +156,15 @@ def build_library(
         config_of=config_of,
         archive=Archive(
             settings.releases,
-            settings.home / "replays",
+            replays,
             Registry(settings.mlflow_address, artifacts=settings.mlflow_artifacts),
             kind_of,
         ),
         secret=history_token(settings).encode(),
         hashed=None if secret is None else secret.hash,
-        profile_of=ReleasedProfiles(settings.releases),
+        profiles_of=ReleasedProfiles((settings.releases, replays)),
         spill=_emptied(settings.home / "spill"),
+        columns_of=columns_of,
     )
 
 

@@ -30,6 +30,8 @@ from services.fields import ModelName, read_fields
 # Clocks of two machines differ by no more.
 _MOST_AHEAD = timedelta(minutes=5)
 MOST_AT_ONCE = 10_000
+# No model means more: beyond it a single slip would drown every mean.
+_MOST_VALUE = 1e15
 _UUID_VERSION, _UUID_TIME_SHIFT = 7, 80
 _EXAMPLE: JsonDict = {
     "model": "churn",
@@ -70,11 +72,17 @@ def _own_id(text: str) -> str:
     return text.lower()
 
 
+def _bounded(value: float) -> float:
+    if abs(value) > _MOST_VALUE:
+        raise ValueError("a number from -1e15 to 1e15 is allowed")
+    return value
+
+
 def _value(value: object) -> bool | int | float | None:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float) and isfinite(value):
-        return value
+        return _bounded(value)
     raise ValueError("true or false, or a number, as the model's target is, or null is allowed")
 
 
@@ -119,13 +127,13 @@ class Outcome(BaseModel):
         description="What happened: true or false where the model's target is one, else a number "
         "in the target's unit. Null or left out: not known yet.",
     )
-    amount: float | None = Field(
+    amount: Annotated[float, AfterValidator(_bounded)] | None = Field(
         default=None,
         description="The true amount, for a model whose target has one. Null or left out: not "
-        "known yet.",
+        "known yet. Like `value` from -1e15 to 1e15.",
     )
     happened_at: Annotated[_Moment, AfterValidator(_past)] | None = Field(
-        default=None, description="When it happened, with its zone."
+        default=None, description="When it happened, with its zone; not before `as_of`."
     )
 
     def record(self) -> dict[str, Any]:
@@ -199,6 +207,10 @@ def merged(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
 def _faults(outcome: Outcome, config: ModelConfig) -> Iterator[FieldProblem]:
     """Give what pydantic cannot know: what depends on other fields, or on the model's target."""
     yield from _faults_of_key(outcome, config)
+    # The time in a prediction's id is no bound: it may be asked late about what is long past.
+    if outcome.happened_at and outcome.as_of and outcome.happened_at < outcome.as_of:
+        early = f"lies before as_of, {outcome.as_of.isoformat()}"
+        yield FieldProblem("happened_at", early, "a time from as_of on is allowed, or null")
     target = config.target
     if outcome.value is None and outcome.amount is None:
         wanted = "value or amount" if target.amount else "value"

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from bentos.catalog import CATALOG
 from core import clock
-from core.config import Name
 from core.contract import TEXT_LENGTH
+from core.errors import meant
 from core.task import Time
 from services.query import Number, Whole, YesOrNo
 
@@ -19,6 +20,7 @@ PAGE_ROWS = 1000
 EXPORT_ROWS = 100_000
 USUAL_DAYS = 30
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_LENGTH)]
+_NAME = r"[a-z][a-z0-9_]{0,62}"
 _MATCH = r"^[a-z][a-z0-9_.]{0,90}:.{1,512}$"
 
 
@@ -31,6 +33,19 @@ def _match(value: object) -> object:
 
 # `region:north`, `result.risk_band:high`.
 Match = Annotated[str, BeforeValidator(_match), Field(pattern=_MATCH, max_length=620)]
+
+
+def _model(text: str) -> str:
+    """Take a name with hyphens; one that is none of a model at all is refused with those known."""
+    name = text.replace("-", "_")
+    if re.fullmatch(_NAME, name) is None:
+        hint = meant(name.lower(), list(CATALOG))
+        raise ValueError(f"one of {', '.join(CATALOG)} is allowed{hint and f'; {hint}'}")
+    return name
+
+
+# One that is well written and nobody's is told as such by who knows the models.
+ModelAsked = Annotated[str, AfterValidator(_model)]
 Picture = Literal["json", "png", "svg"]
 UUID_VERSION = 7
 # Nothing was predicted before, and a step or a margin leads to no year that there is not.
@@ -72,6 +87,11 @@ class Period(_Asked):
         since, until = self.span
         if self.since is None and until >= _LAST:
             raise ValueError("until lies beyond 2199; it should lie before 2200")
+        if since > clock.now() and self.since is None:
+            raise ValueError(
+                f"until lies more than {USUAL_DAYS} days in the future, and since, which is that "
+                "long before it, as well; it should be earlier, or since be given"
+            )
         if since > clock.now():
             raise ValueError("since lies in the future; it should lie before now")
         if since >= until:
@@ -90,7 +110,7 @@ class Period(_Asked):
 class Filters(Period):
     """Which predictions of a model are meant."""
 
-    model: Name = Field(description="Name of the model.")
+    model: ModelAsked = Field(description="Name of the model.")
     version: Text | None = Field(default=None, description="Release that answered.")
     entity: Text | None = Field(default=None, description="Whom they are about.")
     caller: Text | None = Field(default=None, description="Public id of the key that asked.")
@@ -118,6 +138,12 @@ class Filters(Period):
         description="An input or a field of the result that has a value, as `region:north` or "
         "`result.risk_band:high`; may be given again.",
     )
+
+    @model_validator(mode="after")
+    def _least_is_no_more_than_most(self) -> Self:
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError("least is more than most; it should be at most as large")
+        return self
 
 
 class RowsQuestion(Filters):
@@ -199,7 +225,7 @@ class EntityQuestion(Period):
 class OutcomesQuestion(Period):
     """Outcomes, and the predictions that they belong to."""
 
-    model: Name = Field(description="Name of the model.")
+    model: ModelAsked = Field(description="Name of the model.")
     state: Literal["all", "matched", "unmatched"] = Field(
         default="all", description="Whether a prediction is there that they belong to."
     )

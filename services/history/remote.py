@@ -27,7 +27,7 @@ CONNECT_SECONDS = 2.0
 # Below the deadline of the border, so that what we say of it reaches the caller.
 ASK_SECONDS = DEADLINE_SECONDS - 2.0
 _PASSED = frozenset({"content-disposition", "link", NOTES.lower()})
-_OK = 200
+_OK, _FAULT = 200, 500
 _KINDS: Mapping[str, type[e.SeptetError]] = {
     kind.__name__: kind
     for kind in (
@@ -83,7 +83,7 @@ class Historian:
         Raises
         ------
         HistoryDown
-            It does not answer.
+            It does not answer, or another process does.
         SeptetError
             What it refuses.
         """
@@ -119,6 +119,8 @@ def _error_of(body: bytes, *, address: str, status: int) -> e.SeptetError:
         told = orjson.loads(body)
         kind, detail = _KINDS[told["code"]], str(told["detail"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
+        if status >= _FAULT:
+            return e.SeptetError("The historian failed on this question; its log says why.")
         return h.HistoryDown(address, f"status {status}; the reason stands in its log")
     # Past the class's own constructor, which would build the sentence anew from its parts.
     error = kind.__new__(kind)

@@ -131,7 +131,7 @@ HEADERS: Mapping[str, Json] = {
         "not be read; ASCII, and only where there is something.",
         "schema": {"type": "string"},
         "example": "1 file of the log could not be read and is left out; "
-        "the worker's log names it.",
+        "the historian's log names it.",
     },
     "Connection": {
         "description": "`close`: the rest of the request is not read.",

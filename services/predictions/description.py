@@ -50,10 +50,22 @@ def describe(release: ReleaseFacts) -> bytes:
             "data_sha256": manifest.data.digest,
             "entity": config.entity,
             "as_of": config.as_of,
-            "inputs": inputs_of(release.contract),
-            "result": _kinds(release.kind.RESULT),
+            **columns_of(release.contract, release.kind.RESULT),
         }
     )
+
+
+def columns_of(contract: Contract, result: type[BaseModel]) -> dict[str, dict[str, str]]:
+    """Give the kind of each input and of each field of the result, as ``describe`` does.
+
+    Parameters
+    ----------
+    contract
+        What a model accepts.
+    result
+        What it answers.
+    """
+    return {"inputs": inputs_of(contract), "result": _kinds(result)}
 
 
 def inputs_of(contract: Contract) -> dict[str, str]:

@@ -14,6 +14,7 @@ from core.refusals import FieldsInvalid
 from services.access.grant import Grant
 from services.access.pages import AuditQuery, KeysQuery, Rotation
 from services.fields import query_refusal, read_fields
+from services.history.questions import ReplayQuestion
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
 JSON = st.recursive(
@@ -64,3 +65,13 @@ def test_every_fault_is_told_with_its_field() -> None:
     assert "Did you mean 'name'?" in found["nmae"].allowed
     assert found["name"].problem == "is missing"
     assert found["networks"].problem == "is the text 'all'"
+
+
+def test_an_unknown_field_is_refused_in_one_good_sentence() -> None:
+    with pytest.raises(FieldsInvalid) as caught:
+        read_fields(ReplayQuestion, {"zzz": 1})
+    assert caught.value.detail == "zzz: is not a field here; version is."
+    with pytest.raises(FieldsInvalid) as caught:
+        read_fields(Grant, {"name": "x", "role": "viewer", "zzz": 1})
+    assert caught.value.detail.endswith(" are.")
+    assert ".." not in caught.value.detail

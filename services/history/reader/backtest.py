@@ -80,8 +80,7 @@ class Backtests:
         self.archive.open(question.model, question.against)
         since, until = question.span
         scan = self.database.scanner.scan(question.model, since=since, until=until)
-        if scan.files:
-            condition(question, scan, self.kind_of(question.model))
+        condition(question, self.database.naming(scan), self.kind_of(question.model))
         # From the manifests: a day of which nothing can be read has no rows, and a note.
         files = self.database.scanner.log.files(
             question.model, since=utc_day(since), until=utc_day(until)

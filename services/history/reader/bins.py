@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 NULL, BELOW, ABOVE, UNSEEN = "null", "below training", "above training", "not in training"
 OTHERS = "other levels"
 # Of an empty group, so that a logarithm can be taken.
@@ -16,6 +19,8 @@ _LEAST_SHARE = 1e-4
 _EVERY = 2
 # So few steps below a number that comes often are not told apart from it: edges say too little.
 _NEAR = 2
+# Of chance: so many cases are drawn, and so many of them lie within.
+_DRAWS, _SURE = 400, 0.95
 
 
 @dataclass(frozen=True)
@@ -125,17 +130,64 @@ def stability(now: Sequence[float], then: Sequence[float]) -> float:
     return total
 
 
-def by_chance(groups: int, rows_now: int, rows_then: int) -> float:
-    """Give the stability index to be expected when nothing has changed.
+@dataclass(frozen=True)
+class Usual:
+    """What a stability index comes to when nothing has changed.
 
     Parameters
     ----------
-    groups
-        How many.
-    rows_now, rows_then
-        Of both samples (Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14).
+    mean
+        On average.
+    most
+        In 95 of 100 cases no more.
     """
-    return max(groups - 1, 0) * (1 / max(rows_now, 1) + 1 / max(rows_then, 1))
+
+    mean: float
+    most: float
+
+
+class Chance:
+    """Tells what stability indexes come to when nothing has changed, by drawing it.
+
+    The known formula (Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14) is of many
+    rows; of ten, most groups are empty, and the index is far above it.
+
+    Parameters
+    ----------
+    shares
+        Training's share of each group; they add up to one.
+    rows
+        Of training.
+    """
+
+    def __init__(self, shares: Sequence[float], rows: int) -> None:
+        given = np.asarray(shares, dtype=np.float64)
+        self._shares = given / given.sum()
+        # The same question has the same answer.
+        self._random = np.random.default_rng(0)
+        self._then = self._drawn(max(rows, 1))
+        self._known: dict[int, Usual] = {}
+
+    def of(self, rows: int) -> Usual:
+        """Give it for a number of rows, of which two digits count.
+
+        Parameters
+        ----------
+        rows
+            At least one.
+        """
+        rounded = int(float(f"{rows:.2g}"))
+        if rounded not in self._known:
+            now = self._drawn(rounded)
+            found = ((now - self._then) * np.log(now / self._then)).sum(axis=1)
+            most = float(np.quantile(found, _SURE))
+            self._known[rounded] = Usual(float(found.mean()), most)
+        return self._known[rounded]
+
+    def _drawn(self, rows: int) -> npt.NDArray[np.float64]:
+        """Draw shares, shape ``(draws, groups)``."""
+        counts = self._random.multinomial(rows, self._shares, _DRAWS)
+        return np.maximum(counts / rows, _LEAST_SHARE)
 
 
 def _texts(values: Sequence[float]) -> list[str]:

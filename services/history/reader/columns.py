@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from bentos.predictor import Predictor
-from core.errors import nearest
 from core.refusals import QueryInvalid
 from services.history.reader.scan import Scan, kind_of
 
@@ -148,6 +148,10 @@ def _names(scan: Scan, kinds: frozenset[str]) -> list[str]:
 def _unknown(setting: str, name: str, known: list[str]) -> QueryInvalid:
     fault = f"{name[:80]!r} is nothing that predictions of this time have"
     listed = ", ".join(sorted(known)) or "there are no predictions in this time"
+    # By the last part alone: all inputs begin alike, and would be near to anything.
     part = "result" if setting == "field" else "input"
-    hint = nearest(name, known) or nearest(f"{part}.{name}", known)
-    return QueryInvalid(setting, fault, f"{listed}.{hint}")
+    order = sorted(known, key=lambda one: one.startswith(f"{part}."))
+    tails = {one.rpartition(".")[2]: one for one in order}
+    close = get_close_matches(name.rpartition(".")[2], tails, n=1)
+    hint = f". Did you mean {tails[close[0]]!r}?" if close else ""
+    return QueryInvalid(setting, fault, f"{listed}{hint}")

@@ -102,10 +102,11 @@ class Comparisons:
         self, question: CompareQuestion, sides: Sides, scan: Scan, kind: type[Predictor]
     ) -> list[Row]:
         """Measure both sides in one pass."""
+        names = self.database.naming(scan)
+        check_versus(question, names)
+        of_a, _, (either, params) = sides.conditions(names, kind)
         if not scan.files:
             return [_NO_ROWS, _NO_ROWS]
-        check_versus(question, scan)
-        of_a, _, (either, params) = sides.conditions(scan, kind)
         value = f"CAST({number(scan, kind, question.field).sql} AS DOUBLE)"
         # The same rows each time: those whose ids come first when they are shuffled.
         values, latencies = (

@@ -20,6 +20,7 @@ from core.history_faults import HistoryTooLarge
 from core.logs import get_logger
 from services.history.log import PredictionLog
 from services.history.reader.alarm import Alarm
+from services.history.reader.naming import ColumnsOf, no_columns, with_names
 from services.history.reader.scan import Hashed, Scan, Scanner
 
 Params = Mapping[str, Any]
@@ -51,6 +52,8 @@ class Database:
         How long one question may take.
     spill
         Where what is too large for memory is put meanwhile, up to a bound; nowhere without.
+    columns_of
+        Gives what a model's config has.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Database:
         threads: int = 2,
         seconds: float = ANSWER_SECONDS,
         spill: Path | None = None,
+        columns_of: ColumnsOf = no_columns,
     ) -> None:
+        self._columns_of = columns_of
         self.scanner = Scanner(log, hashed)
         self._seconds = seconds
         self._alarm = Alarm(seconds)
@@ -91,6 +96,18 @@ class Database:
         self._connection.sql(
             "SELECT $at AS at", params={"at": clock.now()}
         ).to_arrow_table().to_pylist()
+
+    def naming(self, scan: Scan) -> Scan:
+        """Give what names are looked up in: a scan itself, or all of the model if it is empty.
+
+        Parameters
+        ----------
+        scan
+            Of predictions.
+        """
+        if scan.files:
+            return scan
+        return with_names(self.scanner.scan(scan.place), self._columns_of(scan.place))
 
     def close(self) -> None:
         """Let go of all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from typing import Any
 
 from bentos.predictor import Predictor
@@ -12,6 +13,8 @@ from services.history.reader.columns import Column, level, number
 from services.history.reader.scan import Scan
 
 Condition = tuple[str, dict[str, Any]]
+# What an answer without any rows notes.
+NOTHING = "No predictions in this time."
 
 
 def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
@@ -47,12 +50,11 @@ def condition(filters: Filters, scan: Scan, kind: type[Predictor]) -> Condition:
             params[name] = value
     if filters.flagged is not None:
         parts.append("flags IS NOT NULL" if filters.flagged else "flags IS NULL")
-    if filters.least is not None or filters.most is not None:
-        sql = number(scan, kind, filters.field).sql
-        for name, sign in (("least", ">="), ("most", "<=")):
-            if (bound := getattr(filters, name)) is not None:
-                parts.append(f"{sql} {sign} ${name}")
-                params[name] = bound
+    followed = number(scan, kind, filters.field).sql
+    for name, sign in (("least", ">="), ("most", "<=")):
+        if (bound := getattr(filters, name)) is not None:
+            parts.append(f"{followed} {sign} ${name}")
+            params[name] = bound
     for place, match in enumerate(filters.where):
         name, _, value = match.partition(":")
         column = level(scan, "where", name)
@@ -92,8 +94,11 @@ def value_of(column: Column, text: str) -> str | float | bool:
         return bool(found)
     if column.kind in {"number", "integer"}:
         try:
-            return float(text)
+            value = float(text)
         except ValueError:
+            value = nan
+        if not isfinite(value):
             fault = f"{column.name} is no {text[:40]!r}"
-            raise QueryInvalid("where", fault, "a number, such as 12.5") from None
+            raise QueryInvalid("where", fault, "a number, such as 12.5")
+        return value
     return text

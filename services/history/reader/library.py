@@ -34,7 +34,8 @@ from services.history.reader.database import Database
 from services.history.reader.drawing import draw
 from services.history.reader.entity import Entities
 from services.history.reader.export import MEDIA_TYPES, Turns, write_table
-from services.history.reader.feature import Features, ProfileOf, no_profile
+from services.history.reader.feature import Features, ProfilesOf, no_profiles
+from services.history.reader.naming import ColumnsOf, no_columns
 from services.history.reader.page import Pages
 from services.history.reader.proof import read_erasure
 from services.history.reader.receipt import Receipts
@@ -101,11 +102,11 @@ class Library:
         Opens releases by version.
     secret
         Seals cursors.
-    profile_of
-        Gives how an input of a model was distributed in training; nothing where that was not noted.
+    profiles_of
+        Gives what training of a version noted of its inputs; nothing where that is not at hand.
     hashed
         How a text is written where its column is masked.
-    spill
+    spill, columns_of
         As in ``Database``.
     """
 
@@ -118,14 +119,15 @@ class Library:
         config_of: Callable[[str], ModelConfig],
         archive: Archive,
         secret: bytes,
-        profile_of: ProfileOf = no_profile,
+        profiles_of: ProfilesOf = no_profiles,
         hashed: Hashed | None = None,
         spill: Path | None = None,
+        columns_of: ColumnsOf = no_columns,
     ) -> None:
         self._models = tuple(models)
         self._log = log
         self._kind_of = kind_of
-        self.database = Database(log, hashed=hashed, spill=spill)
+        self.database = Database(log, hashed=hashed, spill=spill, columns_of=columns_of)
         self.pages = Pages(self.database, Sealer(secret))
         self.turns = Turns()
         self.receipts = Receipts(self.database, self._models, kind_of, config_of)
@@ -134,7 +136,7 @@ class Library:
         self._config_of = if_readable(config_of)
         self.trends = Trends(self.database, self._config_of)
         self.comparisons = Comparisons(self.database, self._config_of)
-        self.features = Features(self.database, profile_of)
+        self.features = Features(self.database, profiles_of)
         self.entities = Entities(self.database, self._models, kind_of, self._config_of)
         self.outcomes = Outcomes(self.database)
 

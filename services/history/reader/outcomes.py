@@ -244,7 +244,7 @@ def about_one(row: Mapping[str, Any], kind: type[Predictor], made: datetime) -> 
     as_of = row["as_of"]
     if kind.STEPS:
         # They follow what the release knew of the series, whenever it was asked.
-        times = _times_of(row, kind.STEPS)
+        times = times_of(row, kind.STEPS)
         periods += [(min(times), max(times))] if times else []
     elif as_of is not None:
         # The weeks of an answer begin with it.
@@ -304,8 +304,8 @@ def about_many(
     return periods
 
 
-def _times_of(row: Mapping[str, Any], path: str) -> list[datetime]:
-    """Give the times of the steps of an answer."""
+def times_of(row: Mapping[str, Any], path: str) -> list[datetime]:
+    """Give the times of the steps of an answer; the path is the model's ``STEPS``."""
     steps, _, time = path.partition(".")
     found = [datetime.fromisoformat(step[time]) for step in orjson.loads(row[RESULT + steps])]
     return [at.replace(tzinfo=at.tzinfo or UTC) for at in found]

@@ -15,7 +15,7 @@ from services.history.questions import RowsQuestion
 from services.history.reader.columns import quoted
 from services.history.reader.cursor import Sealer
 from services.history.reader.database import Database
-from services.history.reader.filters import condition
+from services.history.reader.filters import NOTHING, condition
 from services.history.reader.prediction import prediction_of
 from services.history.reader.scan import Scan
 
@@ -52,7 +52,7 @@ class Pages:
             return PredictionsPage(
                 predictions=[prediction_of(question.model, row, scan.releases) for row in rows],
                 next=following,
-                notes=list(scan.notes),
+                notes=[*scan.notes, *([] if rows else [NOTHING])],
             )
 
         return self.database.ask(ask, lambda: self._scan(question))
@@ -91,7 +91,7 @@ class Pages:
         self, question: RowsQuestion, kind: type[Predictor], scan: Scan, after: After
     ) -> pa.Table:
         """Read one row more than the page has."""
-        sql, params = condition(question, scan, kind)
+        sql, params = condition(question, self.database.naming(scan), kind)
         if after is not None:
             # In parts, so that files and groups of rows are passed over by their times.
             sql += ' AND "at" <= $after_at AND ("at" < $after_at OR prediction_id < $after_id)'

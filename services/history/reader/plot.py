@@ -226,7 +226,7 @@ class _Table:
             high=self._numbers(kept, chart.high) if has_band else None,
             references={
                 self._label(other): values
-                for other in (chart.reference if is_first else [])
+                for other in self._held_against(name)
                 if not all(map(math.isnan, values := self._numbers(kept, other)))
             },
         )
@@ -240,6 +240,14 @@ class _Table:
             if found and (missing := following(found[-1], step)) < time:
                 found.append(missing)
             found.append(time)
+        return found
+
+    def _held_against(self, name: str) -> list[str]:
+        """Name what a panel is held against: what bears its name; the rest is of the first."""
+        found = []
+        for other in self._chart.reference:
+            own = next((y for y in self._chart.y if other.startswith(f"{y}_")), self._chart.y[0])
+            found += [other] if own == name else []
         return found
 
     def plot(self, name: str, lines: list[Line], rows: list[list[Any]], title: str | None) -> Plot:

@@ -1,4 +1,4 @@
-"""How inputs were distributed in training, as the released artifact tells."""
+"""How inputs were distributed in training, as the artifacts that are at hand tell."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bentos.release import read_pointer
-
 _FILE = "profile.json"
 
 
 @dataclass(frozen=True)
 class ReleasedProfiles:
-    """Reads the profiles of what is released now.
+    """Reads the profiles of the versions whose artifacts are on this disk.
 
     Parameters
     ----------
-    releases
-        Folder of the releases, by model and version.
+    folders
+        Where artifacts are, by model and version; the first that has one counts.
     """
 
-    releases: Path
+    folders: tuple[Path, ...]
 
-    def __call__(self, model: str, feature: str) -> Mapping[str, Any] | None:
-        """Give the profile of an input; nothing where training did not note it.
+    def __call__(self, model: str, version: str) -> Mapping[str, Any] | None:
+        """Give the profiles of a version by input; nothing where its artifact is not at hand.
 
         Parameters
         ----------
-        model, feature
-            Their names.
+        model, version
+            Which one; empty where its training did not note any.
         """
-        folder = self.releases / model
-        pointer = read_pointer(folder)
-        if pointer is None:
-            return None
-        try:
-            noted = json.loads((folder / pointer.version / _FILE).read_bytes())
-        except FileNotFoundError:
-            return None
-        found: Mapping[str, Any] | None = noted.get(feature)
-        return found
+        for folder in self.folders:
+            place = folder / model / version
+            if place.is_dir():
+                return _noted(place / _FILE)
+        return None
+
+
+def _noted(path: Path) -> Mapping[str, Any]:
+    try:
+        noted: Mapping[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return noted

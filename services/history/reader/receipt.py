@@ -15,6 +15,7 @@ from core.history_faults import PredictionUnknown
 from services.history.answers import OutcomeSeen, Prediction, Receipt
 from services.history.lineage import Descriptions
 from services.history.reader import outcomes
+from services.history.reader.columns import INPUT
 from services.history.reader.database import Database
 from services.history.reader.prediction import lineage_of, prediction_of
 from services.history.reader.scan import Scan
@@ -79,7 +80,7 @@ class Receipts:
             **found.model_dump(),
             lineage=lineage_of(found.version, scan.releases),
             outcome=outcome,
-            outcome_due_at=_due(found.as_of or found.at, target.horizon_days),
+            outcome_due_at=_due(found, row, target.horizon_days, self.kind_of(found.model)),
             notes=[*scan.notes, *notes],
         )
 
@@ -147,18 +148,40 @@ class Receipts:
             value=happened["outcome_value"],
             amount=happened["outcome_amount"],
             steps=happened["outcome_steps"],
+            of_steps=_steps_in(row, kind),
             happened_at=happened["outcome_at"],
             told_at=happened["outcome_told_at"],
         )
         return seen, notes
 
 
-def _due(as_of: datetime, horizon_days: int | None) -> datetime | None:
+def _due(
+    found: Prediction, row: dict[str, Any], horizon_days: int | None, kind: type[Predictor]
+) -> datetime | None:
     """Give when an outcome can be known; nothing without a horizon, or beyond all calendars."""
     if horizon_days is None:
         return None
     try:
-        return as_of + timedelta(days=horizon_days)
+        steps = _begins(row, kind)
+        return (steps[-1] if steps else found.as_of or found.at) + timedelta(days=horizon_days)
     except OverflowError:
         # A caller may send any `as_of` up to the year 9999.
         return None
+
+
+def _steps_in(row: dict[str, Any], kind: type[Predictor]) -> int | None:
+    """Count the steps of an answer; nothing where it is not about many, or nobody can know."""
+    if kind.WEEKS:
+        weeks = row[INPUT + kind.WEEKS]
+        return None if weeks is None else int(weeks)
+    return len(_begins(row, kind)) if kind.STEPS else None
+
+
+def _begins(row: dict[str, Any], kind: type[Predictor]) -> list[datetime]:
+    """Give when each step of an answer begins, in order; nothing where it is not about many."""
+    if kind.STEPS:
+        return sorted(outcomes.times_of(row, kind.STEPS))
+    weeks = row[INPUT + kind.WEEKS] if kind.WEEKS else None
+    first = row["as_of"] or row["at"]
+    # A number of weeks that is masked is not known.
+    return [first + timedelta(weeks=week) for week in range(int(weeks or 0))]

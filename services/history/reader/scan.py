@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ _OF_OUTCOMES, _OF_REFUSALS = frozenset(OUTCOMES.names), frozenset(REFUSALS.names
 # The first versions had no others.
 _OF_PREDICTIONS = frozenset(FACTS.names) - {"as_of_offset_minutes", "masked"}
 # What a description of a release names, and how its columns begin.
-_PARTS = {"inputs": INPUT, "result": RESULT}
+PARTS = {"inputs": INPUT, "result": RESULT}
 _SQL = {"double": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN"}
 # A text that a bit was flipped in may be no UTF-8 any more, or no JSON.
 _DAMAGE = (OSError, ValueError, pa.ArrowException)
@@ -132,7 +133,8 @@ class Scanner:
     log: PredictionLog
     hashed: Hashed | None = None
     _footers: OrderedDict[str, _Footer] = field(default_factory=OrderedDict)
-    _damaged: set[str] = field(default_factory=set)
+    # What each looked like when it could not be read: one that was put right may be read again.
+    _damaged: dict[str, object] = field(default_factory=dict)
 
     def scan(
         self,
@@ -223,17 +225,24 @@ class Scanner:
         bool
             Whether there was one: then the question may be asked again.
         """
-        broken = [path for path in scan.files if not (self._reads(path) and reads(path))]
-        for path in broken:
-            get_logger(__name__).error("log_file_unreadable", path=path)
-        self._damaged.update(broken)
+        broken = []
+        for path in scan.files:
+            # Before it is read: it may be put right meanwhile.
+            look = self._look(path)
+            if not (self._reads(path) and reads(path)):
+                get_logger(__name__).error("log_file_unreadable", path=path)
+                self._damaged[path] = look
+                broken.append(path)
         # A file that is gone was forgotten, and is looked for once more.
         return bool(broken) or any(path not in self._footers for path in scan.files)
 
     def _footer(self, path: str, place: str) -> _Footer | None:
         """Read the footer of a file; nothing when it cannot be."""
         if path in self._damaged:
-            return None
+            if self._damaged.get(path) == self._look(path):
+                return None
+            self._damaged.pop(path, None)
+            self._footers.pop(path, None)
         known = self._footers.get(path)
         if known is not None:
             self._footers.move_to_end(path)
@@ -253,7 +262,7 @@ class Scanner:
             return None
         except _DAMAGE as error:
             if is_damage(error):
-                self._damaged.add(path)
+                self._damaged[path] = self._look(path)
             get_logger(__name__).error("log_file_unreadable", path=path)
             return None
         self._footers[path] = footer
@@ -265,6 +274,17 @@ class Scanner:
         """Open a file of the log."""
         filesystem = self.log.filesystem
         return open(path, "rb") if filesystem is None else filesystem.open(path)  # noqa: PTH123 - the caller closes it
+
+    def _look(self, path: str) -> object:
+        """Give what changes when a file is written again, be it as large and as old as before."""
+        filesystem = self.log.filesystem
+        try:
+            if filesystem is not None:
+                return filesystem.info(path)
+            found = Path(path).stat()
+        except OSError as error:
+            return type(error).__name__
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
     def _reads(self, path: str) -> bool:
         """Say whether a file can be read to its end; one that is gone is no damage."""
@@ -285,9 +305,9 @@ def _is_whole(footer: _Footer, place: str) -> bool:
     if place.endswith(OUTCOMES_OF):
         needed = _OF_OUTCOMES
     for description in footer.releases.values():
-        if not description.keys() >= _PARTS.keys():
+        if not description.keys() >= PARTS.keys():
             return False
-        needed |= {prefix + name for part, prefix in _PARTS.items() for name in description[part]}
+        needed |= {prefix + name for part, prefix in PARTS.items() for name in description[part]}
     return footer.types.keys() >= needed
 
 
@@ -310,8 +330,12 @@ def _mixed(footers: Sequence[_Footer]) -> frozenset[str]:
 
 
 def _note(left_out: int) -> str:
-    files = "1 file" if left_out == 1 else f"{left_out} files"
-    return f"{files} of the log could not be read and is left out; the worker's log names it."
+    if left_out == 1:
+        return "1 file of the log could not be read and is left out; the historian's log names it."
+    return (
+        f"{left_out} files of the log could not be read and are left out; the historian's log "
+        "names them."
+    )
 
 
 def kind_of(releases: Mapping[str, Mapping[str, Any]], column: str) -> str | None:

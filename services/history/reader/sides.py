@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bentos.predictor import Predictor
 from core.refusals import QueryInvalid
+from services.fields import query_refusal
 from services.history.questions import CompareQuestion, Filters, Period
 from services.history.reader.columns import level
 from services.history.reader.filters import Condition, condition
@@ -129,8 +130,9 @@ def _periods(a: Filters, value: str) -> Sides:
     try:
         period = Period.model_validate({"since": since, "until": until if slash else None})
     except ValidationError as error:
-        fault = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise QueryInvalid("versus", f"is no period: {fault}", _FORMS) from error
+        [fault] = query_refusal(error.errors()).problems
+        which = f"{fault.field.removeprefix('?')} {fault.problem}; {fault.allowed}"
+        raise QueryInvalid("versus", f"is no period: {which}", _FORMS) from error
     start, end = period.span
     first, last = a.span
     if start < last and first < end:

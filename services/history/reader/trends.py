@@ -17,7 +17,7 @@ from services.history.questions import TrendsQuestion
 from services.history.reader import outcomes, step
 from services.history.reader.columns import Column, level, number
 from services.history.reader.database import Database
-from services.history.reader.filters import condition
+from services.history.reader.filters import NOTHING, condition
 from services.history.reader.plot import BAND
 from services.history.reader.scan import Scan
 from services.history.reader.units import ConfigOf, no_config, unit_of, unit_of_outcome
@@ -122,14 +122,15 @@ class Trends:
 
     def _measure(self, question: TrendsQuestion, kind: type[Predictor], scan: Scan) -> list[Row]:
         """Measure what was answered."""
+        names = self.database.naming(scan)
+        sql, params = condition(question, names, kind)
+        group = _group(question, names)
         if not scan.files:
             return []
-        sql, params = condition(question, scan, kind)
         source = scan.source
         if "outcomes" in question.measure:
             source, more = self._with_outcomes(question.model, kind, scan, sql)
             params |= more
-        group = _group(question, scan)
         if group is not None:
             params["top"] = self._largest(group, source, sql, params, scan)
         followed = number(scan, kind, question.field)
@@ -297,7 +298,7 @@ def _series(
             by=question.group,
             step=question.by,
         ),
-        notes=[*notes, *_notes(question, rows)],
+        notes=[*notes, *(_notes(question, rows) if rows else [NOTHING])],
     )
 
 
@@ -314,10 +315,8 @@ def _title(question: TrendsQuestion, kind: type[Predictor], measures: list[str])
 
 def _notes(question: TrendsQuestion, rows: list[Row]) -> list[str]:
     notes = [BAND] if "value" in question.measure else []
-    if rows:
-        first, last = (rows[place]["step"].replace(tzinfo=UTC) for place in (0, -1))
-        notes += step.cut(question.span, question.by, first, last)
-    return notes
+    first, last = (rows[place]["step"].replace(tzinfo=UTC) for place in (0, -1))
+    return [*notes, *step.cut(question.span, question.by, first, last)]
 
 
 def _kind(name: str) -> Any:

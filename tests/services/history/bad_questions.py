@@ -21,8 +21,10 @@ TIMES: list[tuple[dict[str, Any], str]] = [
     ({"until": "yesterday"}, "a time with its zone is allowed"),
     ({"until": "1767225600"}, "a time with its zone is allowed"),
     ({"until": "0001-01-01T00:00:00+14:00"}, "should lie in 2000 or later"),
+    ({"until": FUTURE}, "?until lies more than 30 days in the future, and since"),
     ({"until": "9999-12-31T23:59:59-14:00"}, "should lie before 2200"),
 ]
+EARLY = {"since": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
 BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     *(("predictions", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
     *(("trends", CHURN | times, 400, "QueryInvalid", said) for times, said in TIMES),
@@ -31,6 +33,8 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("predictions", {}, 400, "QueryInvalid", "model"),
     ("predictions", {"model": "chrun"}, 404, "ModelUnknown", "Did you mean 'churn'?"),
     ("trends", {"model": "chrun"}, 404, "ModelUnknown", "Did you mean 'churn'?"),
+    ("trends", {"model": "Churn"}, 400, "QueryInvalid", "is allowed; did you mean 'churn'?"),
+    ("predictions", {"model": "../x"}, 400, "QueryInvalid", "profitability, churn"),
     ("predictions", CHURN | {"modle": "x"}, 400, "QueryInvalid", "is not known here"),
     ("trends", CHURN | {"sql": "1"}, 400, "QueryInvalid", "is not known here"),
     ("predictions", CHURN | {"where": "region"}, 400, "QueryInvalid", "region:north"),
@@ -39,6 +43,13 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("predictions", CHURN | {"where": "hours:many"}, 400, "QueryInvalid", "such as 12.5"),
     ("predictions", CHURN | {"where": ["region:a"] * 9}, 400, "QueryInvalid", "at most 8"),
     ("predictions", CHURN | {"field": "band", "least": 1}, 400, "QueryInvalid", "result.prob"),
+    *(
+        ("trends", {"model": "demand"} | EARLY | wrong, 400, "QueryInvalid", said)
+        for wrong, said in (
+            ({"where": "zzz:1"}, "input.promo_share"), ({"group": "region"}, "input.promo_share"),
+            ({"field": "nope"}, "'nope' is nothing"), ({"least": 5, "most": 1}, "?least is more"),
+        )
+    ),
     ("predictions", CHURN | {"least": "nan"}, 400, "QueryInvalid", "finite"),
     *(
         ("predictions", CHURN | {"limit": limit}, 400, "QueryInvalid", "a whole number, such as 20")
@@ -67,6 +78,10 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     (
         "compare", CHURN | {"versus": "period:0001-01-01T00:00:00Z/0001-01-02T00:00:00Z"},
         400, "QueryInvalid", "2000 or later",
+    ),
+    (
+        "compare", CHURN | {"versus": "period:2026-05-01/2026-06-01"}, 400, "QueryInvalid",
+        "is no period: since is '2026-05-01', not a time with its zone; a time with its zone",
     ),
     ("predictions/nothing", {}, 400, "QueryInvalid", "a UUID of version 7"),
     ("predictions/6e918e36-99b2-45bd-b0d7-4dded5bfb641", {}, 400, "QueryInvalid", "version 7"),

@@ -13,6 +13,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from starlette.routing import Match, Mount
 from uuid_utils import uuid7
 
 from core import clock
@@ -300,6 +301,13 @@ def test_bad_input_is_refused_with_the_fix(
     assert said in problem["detail"]
 
 
+def test_a_model_may_be_named_with_hyphens(house: House) -> None:
+    for path in ("trends", "predictions", "outcomes"):
+        answer = house.get(path, model="revenue-leak")
+        assert answer.status_code == 200, answer.text
+    assert_problem(house.get("trends", model="revenue-lek"), 404, "ModelUnknown", "revenue_leak")
+
+
 def test_a_cursor_serves_its_own_question_alone(house: House) -> None:
     cursor = house.get("predictions", model="churn", limit=3).json()["next"]
     assert house.get("predictions", model="churn", limit=3, cursor=cursor).status_code == 200
@@ -339,13 +347,17 @@ class TestHistorian:
 
 
 class TestErasure:
+    @pytest.mark.parametrize(
+        ("name", "written"),
+        [("a/b ü#1", "a%2Fb%20%C3%BC%231"), ("\nline\nbreak\n", "%0Aline%0Abreak%0A")],
+        ids=["signs", "lines"],
+    )
     def test_an_entity_is_erased_and_it_is_proved(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
+        self, house: House, monkeypatch: pytest.MonkeyPatch, name: str, written: str
     ) -> None:
-        name = "a/b ü#1"
         answer = house.client().post("/api/churn", json=row(1, client_id=name)).json()
         key = answer["prediction_id"]
-        path = "entities/a%2Fb%20%C3%BC%231"
+        path = f"entities/{written}"
         house.settle(lambda: house.get(f"predictions/{key}").status_code == 200)
         assert len(house.get(path).json()["rows"]) == 1
         asked = house.client().request("DELETE", f"/api/history/{path}")
@@ -368,6 +380,12 @@ class TestErasure:
         lines = house.client().get("/api/audit", params={"action": "entity.erased"}).text
         assert "entity.erased" in lines
         assert name not in lines
+
+    def test_an_entity_of_several_lines_is_found_behind_a_mount(self, house: House) -> None:
+        # As BentoML mounts the platform; the client of the other tests asks it without.
+        mounted = Mount("/", house.platform.app)
+        scope = {"type": "http", "path": "/api/history/entities/a\nb", "method": "GET"}
+        assert mounted.matches(scope)[0] is Match.FULL
 
     def test_who_may_not_read_every_model_erases_of_none_and_reads_no_proof(
         self, house: House

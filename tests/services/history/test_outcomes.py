@@ -219,6 +219,13 @@ class TestWhatIsRefused:
             ({"as_of": "0001-01-01T00:00:00+14:00"}, "a time of the years 1 to 9999"),
             ({"happened_at": "2026-01-31T00:00:00"}, "not a time with its zone"),
             ({"happened_at": 1_700_000_000}, "happened_at: is the number 1700000000"),
+            (
+                {"happened_at": "2026-01-30T23:59:59Z"},
+                "happened_at: lies before as_of, 2026-01-31T",
+            ),
+            ({"value": 1e16}, "value: is the number 1e+16; a number from -1e15 to 1e15"),
+            ({"value": -(10**30)}, "a number from -1e15 to 1e15 is allowed"),
+            ({"amount": 1e300}, "amount: is the number 1e+300; a number from -1e15 to 1e15"),
             ({"valeu": True}, "Did you mean 'value'?"),
         ],
     )
@@ -229,6 +236,18 @@ class TestWhatIsRefused:
         assert_problem(answer, 422, "FieldsInvalid", said)
         [problem] = answer.json()["problems"]
         assert set(problem) == {"field", "problem", "allowed"}
+
+    def test_one_that_happened_before_its_time_is_told_by_its_row_of_a_batch(
+        self, office: Office
+    ) -> None:
+        early = LEFT | {"happened_at": "2026-01-30T00:00:00Z"}
+        said = office.tell({"outcomes": [LEFT, early]})
+        assert [one["index"] for one in said["rows"]] == [1]
+        assert "a time from as_of on is allowed" in said["rows"][0]["problem"]["detail"]
+
+    def test_one_by_id_may_have_happened_before_it_was_predicted(self, office: Office) -> None:
+        told = {"model": "churn", "prediction_id": str(uuid7()), "value": True}
+        assert office.tell(told | {"happened_at": "2020-01-01T00:00:00Z"})["kept"] == 1
 
     def test_what_is_still_to_come_did_not_happen(self, office: Office) -> None:
         soon = LEFT | {"happened_at": ahead(minutes=2)}

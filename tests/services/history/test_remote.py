@@ -56,12 +56,12 @@ def serving(settings: Settings, questions: Questions) -> Iterator[None]:
         thread.join()
 
 
-def told(tmp_path: Path, *, answer: Answer | SeptetError) -> Told:
+def told(tmp_path: Path, *, answer: Answer | Exception) -> Told:
     """Give what the platform gets of an answer or a refusal."""
     settings = Settings(home=tmp_path, history_port=free_port())
 
     def rows(_question: RowsQuestion, _asking: Asking) -> Answer:
-        if isinstance(answer, SeptetError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -85,6 +85,14 @@ def test_each_refusal_of_the_history_comes_as_it_was_raised(
         told(tmp_path, answer=raised)
     assert type(met.value) is kind
     assert (met.value.detail, met.value.headers) == (raised.detail, raised.headers)
+
+
+def test_what_fails_in_the_historian_is_told_as_a_fault_and_not_as_one_that_is_down(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SeptetError, match="failed on this question; its log says why") as met:
+        told(tmp_path, answer=ZeroDivisionError())
+    assert (met.value.code, met.value.status, met.value.headers) == ("SeptetError", 500, {})
 
 
 def test_what_a_table_says_beside_its_rows_comes_with_it(tmp_path: Path) -> None:

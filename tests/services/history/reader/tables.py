@@ -20,6 +20,7 @@ from services.history.reader.database import Database
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 TINY = {"hours": "number", "tenure_months": "integer", "is_active": "boolean", "region": "text"}
+RESULT = {"probability": "number", "band": "text"}
 _RANDOM = np.random.default_rng(5)
 
 
@@ -42,7 +43,7 @@ def predicted(
 
     Names of inputs and of the result's fields are theirs; other names are facts.
     """
-    kinds = result or {"probability": "number", "band": "text"}
+    kinds = result or RESULT
     table = Predicted(
         {
             "model": "any", "version": version, "run_id": "r", "manifest_sha256": "m",
@@ -94,7 +95,8 @@ def keep_outcomes(log: PredictionLog, model: str, *rows: Mapping[str, Any]) -> l
 @contextmanager
 def opened(log: PredictionLog) -> Iterator[Database]:
     """Open a log for questions."""
-    database = Database(log, memory_mib=200, threads=1)
+    columns = {"inputs": TINY, "result": RESULT}
+    database = Database(log, memory_mib=200, threads=1, columns_of=lambda _: columns)
     try:
         yield database
     finally:

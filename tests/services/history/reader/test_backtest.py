@@ -168,3 +168,12 @@ def test_only_outcomes_are_read_that_may_be_about_its_rows(
     with opened(log) as database:
         found = page(replace(backtests, database=database), asked())
     assert (found.rows, found.told, len(found.notes)) == ((3, 0, 1) if is_near else (3, 1, 0))
+
+
+def test_a_name_that_the_model_does_not_have_begins_none_over_an_empty_period(
+    backtests: Backtests,
+) -> None:
+    for filters in ({"where": ["foo:1"]}, {"field": "nope"}):
+        with pytest.raises(QueryInvalid, match="is nothing that predictions of this time have"):
+            backtests.days(asked(**filters))
+    assert backtests.days(asked(where=["region:north"])) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -60,6 +61,10 @@ def flip(share: float) -> Callable[[bytes], bytes]:
     return damage
 
 
+def spoil(content: bytes) -> bytes:
+    return content[:40] + b"x" * 400 + content[440:]
+
+
 DAMAGES = {
     **{f"cut at {share}": cut(share) for share in (0, 0.01, 0.3, 0.6, 0.99)},
     "no footer": lambda content: content[:-8],
@@ -102,7 +107,7 @@ class TestDamage:
             for count in (0, 7):
                 if count:
                     keep(log, "churn", predicted(rows(7, day=1)))
-                assert [len(one) for one in pages(database)] == [count, 1]
+                assert [len(one) for one in pages(database)] == [count, 1 + (count == 0)]
                 assert pages(database, flagged=False, version="1", caller="x")[0] == []
                 assert volume(database)[0] == count
 
@@ -136,6 +141,27 @@ class TestDamage:
             path.rmdir()
             (tmp_path / "away").rename(path)
             assert volume(database)[0] == 8
+
+    @pytest.mark.parametrize("damage", [cut(0.3), spoil], ids=["no footer", "a page"])
+    def test_files_that_were_put_right_are_read_again(
+        self, log: PredictionLog, damage: Callable[[bytes], bytes]
+    ) -> None:
+        paths = [keep(log, "churn", predicted(rows(40, day=day)))[0] for day in range(3)]
+        whole = [path.read_bytes() for path in paths]
+        times = [path.stat() for path in paths]
+        with opened(log) as database:
+            for path, content in zip(paths[:2], whole[:2], strict=True):
+                path.write_bytes(damage(content))
+            found, [note] = pages(database)
+            assert len(found) == 40
+            assert note == (
+                "2 files of the log could not be read and are left out; the historian's log names "
+                "them."
+            )
+            for path, content, time in zip(paths, whole, times, strict=True):
+                path.write_bytes(content)
+                os.utime(path, ns=(time.st_atime_ns, time.st_mtime_ns))
+            assert (len(pages(database)[0]), volume(database)[0]) == (120, 120)
 
     def test_damaged_outcomes_cost_no_prediction(self, log: PredictionLog) -> None:
         keep(log, "churn", predicted(rows(7)))

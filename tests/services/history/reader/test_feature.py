@@ -15,13 +15,20 @@ from core.refusals import QueryInvalid
 from services.history.answers import Series
 from services.history.log import PredictionLog
 from services.history.questions import FeatureQuestion
-from services.history.reader.bins import by_chance, marks_of, names_of, shares_of, stability
+from services.history.reader.bins import Chance, marks_of, names_of, shares_of, stability
 from services.history.reader.drawing import draw
 from services.history.reader.feature import Features
 from services.history.reader.plot import plots_of
 from services.history.reader.profiles import ReleasedProfiles
 from tests.services.history.conftest import release_of
-from tests.services.history.reader.tables import START, keep, opened, predicted, table_of
+from tests.services.history.reader.tables import (
+    START,
+    TINY,
+    keep,
+    opened,
+    predicted,
+    table_of,
+)
 from tests.tiny import CONTENT, TinyPredictor
 from training.profile import profile_of
 
@@ -37,9 +44,9 @@ PROFILE = profile_of(ModelConfig.model_validate(CONTENT), TRAINING)
 WEEK = timedelta(weeks=1)
 
 
-def noted(_model: str, feature: str) -> Mapping[str, Any] | None:
+def noted(_model: str, _version: str) -> Mapping[str, Any]:
     """Give what training noted."""
-    return PROFILE.get(feature)
+    return PROFILE
 
 
 def week(number: int, columns: dict[str, Any]) -> list[dict[str, Any]]:
@@ -149,8 +156,19 @@ def test_booleans_stand_as_true_and_false(log: PredictionLog) -> None:
 
 
 @pytest.mark.parametrize("feature", ["hours", "region"])
-def test_without_a_profile_the_first_step_stands_for_training(
-    log: PredictionLog, feature: str
+@pytest.mark.parametrize(
+    ("profiles", "said"),
+    [
+        (
+            lambda _model, _version: None,
+            "version 1, which answered most of these predictions, is not at hand",
+        ),
+        (lambda _model, _version: {"plan": {}}, "Training of version 1 noted no distribution of"),
+    ],
+    ids=["no artifact", "not noted"],
+)
+def test_without_a_profile_nothing_stands_for_training(
+    log: PredictionLog, feature: str, profiles: Any, said: str
 ) -> None:
     values: dict[str, Any] = {
         "hours": RANDOM.normal(40, 10, 400),
@@ -159,14 +177,72 @@ def test_without_a_profile_the_first_step_stands_for_training(
     later: dict[str, Any] = {"hours": RANDOM.normal(70, 10, 400), "region": ["west"] * 400}
     rows = [*week(0, {feature: values[feature]}), *week(2, {feature: later[feature]})]
     keep(log, "churn", predicted(rows))
-    series = ask(log, feature, lambda _model, _feature: None)
-    assert any("first step" in note for note in series.notes)
+    series = ask(log, feature, profiles)
+    assert said in series.notes[0]
+    assert series.title == f"churn: input {feature} by week"
     found = table_of(series)
-    first = [r for r in found if r["step"] == START.isoformat()]
-    assert first[0]["psi"] < 0.01
-    assert found[-1]["psi"] > 1
-    for row in first:
-        assert row["share"] == pytest.approx(row["training_share"], abs=0.01)
+    for row in found:
+        of_training = [name for name in row if "training" in name or "psi" in name]
+        assert of_training
+        assert [row[name] for name in of_training] == [None] * len(of_training)
+        assert "training" not in row["bin"]
+    assert sum(row["volume"] for row in found) == 800
+    [plot] = plots_of(series)
+    assert not any(line.references for line in plot.lines)
+    assert draw(series, "png")
+
+
+def test_training_is_that_of_the_version_that_answered_most(log: PredictionLog) -> None:
+    trained = {"1": 40.0, "2": 60.0}
+    profiles = {
+        version: profile_of(
+            ModelConfig.model_validate(CONTENT), {**TRAINING, "hours": RANDOM.normal(mean, 1, 4000)}
+        )
+        for version, mean in trained.items()
+    }
+    for number, version in enumerate("112"):
+        rows = week(number, {"hours": RANDOM.normal(trained[version], 1, 300)})
+        keep(log, "churn", predicted(rows, version=version))
+    series = ask(log, "hours", lambda _model, version: profiles[version])
+    found = table_of(series)
+    assert found[0]["training_median"] == pytest.approx(40, abs=0.2)
+    assert found[0]["psi"] < 0.2
+    assert any("of version 1, which answered 67% of these" in note for note in series.notes)
+    own = ask(log, "hours", lambda _model, version: profiles[version], version="2")
+    assert table_of(own)[0]["training_median"] == pytest.approx(60, abs=0.2)
+    assert own.title.endswith("no shift in the last week")
+    assert own.notes[-1] == "Training is that of version 2."
+
+
+def test_a_version_without_the_input_counts_for_no_null(log: PredictionLog) -> None:
+    hours = np.where(RANDOM.random(300) < 0.1, np.nan, RANDOM.normal(40, 10, 300))
+    keep(log, "churn", predicted(week(0, {"hours": hours})))
+    without = {name: kind for name, kind in TINY.items() if name != "hours"}
+    for number in (1, 2):
+        rows = predicted(week(number, {"region": ["north"] * 300}), version="2", inputs=without)
+        keep(log, "churn", rows)
+    series = ask(log, "hours", lambda _model, version: PROFILE if version == "1" else {})
+    assert {row["step"] for row in table_of(series)} == {START.isoformat()}
+    assert series.title.endswith("no shift in the last week")
+    assert "Version 2 does not have this input: 600 predictions are left out." in series.notes
+    nothing = ask(log, "hours", version="2")
+    assert (nothing.rows, len(nothing.notes)) == ([], 2)
+
+
+def test_few_predictions_cry_no_shift(log: PredictionLog) -> None:
+    rows = [
+        {"at": START + timedelta(days=day, minutes=i), "hours": float(RANDOM.normal(40, 10))}
+        for day in range(4)
+        for i in range(6)
+    ]
+    keep(log, "churn", predicted(rows))
+    series = ask(log, "hours", by="day")
+    found = table_of(series)
+    assert max(row["psi"] for row in found) > 1
+    assert all(row["psi"] < row["psi_by_chance"] for row in found)
+    assert series.title.endswith("too few predictions to tell a shift in the last 4 days")
+    psi = next(plot for plot in plots_of(series) if plot.label == "psi")
+    assert list(psi.lines[0].references) == ["psi by chance"]
 
 
 def test_steps_and_filters_are_those_asked_for(log: PredictionLog) -> None:
@@ -187,14 +263,14 @@ def test_an_empty_time_is_answered_and_drawn(log: PredictionLog) -> None:
     assert "No predictions in this time." in series.notes
     assert draw(series, "svg")
     keep(log, "churn", predicted(week(0, {"hours": [1.0]})))
-    for profile in (noted, lambda _model, _feature: None):
+    for profile in (noted, lambda _model, _version: None):
         assert ask(log, "hours", profile, version="9").rows == []
         assert ask(log, "region", profile, version="9").rows == []
 
 
 def test_an_input_that_is_always_null_is_told(log: PredictionLog) -> None:
     keep(log, "churn", predicted(week(0, {"hours": [None] * 4})))
-    for profile in (noted, lambda _model, _feature: None):
+    for profile in (noted, lambda _model, _version: None):
         series = ask(log, "hours", profile)
         assert {r["bin"]: r["share"] for r in table_of(series)}["null"] == 1
         assert "NaN" not in series.model_dump_json()
@@ -231,14 +307,16 @@ def test_an_input_that_changed_its_kind_is_read_in_its_latest_one(
     assert sum(row["volume"] for row in table_of(series)) == 6
 
 
-def test_a_profile_is_read_from_what_is_released(tmp_path: Path) -> None:
-    release_of(tmp_path)
-    profiles = ReleasedProfiles(tmp_path)
-    assert profiles("churn", "hours") is None
-    (tmp_path / "churn" / "1" / "profile.json").write_text('{"hours": {"rows": 3}}')
-    assert profiles("churn", "hours") == {"rows": 3}
-    assert profiles("churn", "region") is None
-    assert profiles("nothing", "hours") is None
+def test_a_profile_is_read_from_the_artifact_of_its_version(tmp_path: Path) -> None:
+    release_of(tmp_path / "releases")
+    replayed = tmp_path / "replays" / "churn" / "0"
+    replayed.mkdir(parents=True)
+    profiles = ReleasedProfiles((tmp_path / "releases", tmp_path / "replays"))
+    assert profiles("churn", "1") == {}
+    (replayed / "profile.json").write_text('{"hours": {"rows": 3}}')
+    assert profiles("churn", "0") == {"hours": {"rows": 3}}
+    assert profiles("churn", "7") is None
+    assert profiles("nothing", "1") is None
 
 
 class TestGroups:
@@ -293,8 +371,15 @@ class TestGroups:
         # (.3 - .2) ln(.3 / .2) + (.7 - .8) ln(.7 / .8) = 0.0405465 + 0.0133531
         assert stability([0.3, 0.7], [0.2, 0.8]) == pytest.approx(0.0538996, abs=1e-6)
 
-    def test_differ_by_chance_as_is_said(self) -> None:
-        then = np.full(10, 0.1)
-        drawn = RANDOM.multinomial(200, then, 2000) / 200
-        mean = np.mean([stability(list(one), list(then)) for one in drawn])
-        assert mean == pytest.approx(by_chance(10, 200, 10**9), rel=0.08)
+    @pytest.mark.parametrize(("rows", "trained"), [(8, 5000), (200, 10**6), (3000, 3000)])
+    def test_differ_by_chance_as_is_said(self, rows: int, trained: int) -> None:
+        shares = np.full(10, 0.1)
+        usual = Chance(list(shares), trained).of(rows)
+        now, then = (RANDOM.multinomial(n, shares, 2000) / n for n in (rows, trained))
+        found = [stability(list(a), list(b)) for a, b in zip(now, then, strict=True)]
+        assert np.mean(np.array(found) <= usual.most) == pytest.approx(0.95, abs=0.03)
+        assert np.mean(found) == pytest.approx(usual.mean, rel=0.1)
+
+    def test_of_many_rows_differ_by_chance_as_the_formula_says(self) -> None:
+        # Yurdakul and Naranjo 2020: groups less one, times the sum of both one over the rows.
+        assert Chance([0.1] * 10, 4000).of(1000).mean == pytest.approx(9 * 0.00125, rel=0.08)

@@ -189,11 +189,11 @@ def test_what_comes_in_parts_is_put_together(log: PredictionLog, database: Datab
     found = joined(database, TinyPredictor, "churn")[2]
     seen = OutcomeSeen(
         value=found["outcome_value"], amount=found["outcome_amount"],
-        steps=found["outcome_steps"], happened_at=found["outcome_at"],
+        steps=found["outcome_steps"], of_steps=None, happened_at=found["outcome_at"],
         told_at=found["outcome_told_at"],
     )  # fmt: skip
     assert seen == OutcomeSeen(
-        value=1.0, amount=25.0, steps=1, happened_at=happened, told_at=told_at(3)
+        value=1.0, amount=25.0, steps=1, of_steps=None, happened_at=happened, told_at=told_at(3)
     )
 
 

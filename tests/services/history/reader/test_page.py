@@ -95,7 +95,9 @@ def test_the_period_holds_its_begin_and_not_its_end(log: PredictionLog, pages: P
 
 
 def test_a_model_that_was_never_asked_has_an_empty_page(pages: Pages) -> None:
-    assert page(pages) == PredictionsPage(predictions=[], next=None, notes=[])
+    assert page(pages) == PredictionsPage(
+        predictions=[], next=None, notes=["No predictions in this time."]
+    )
 
 
 def test_a_row_is_told_as_it_was_asked_and_answered(log: PredictionLog, pages: Pages) -> None:

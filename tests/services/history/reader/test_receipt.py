@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentos.catalog import predictor_type
 from core import clock
-from core.config import ModelConfig
+from core.config import ModelConfig, load_model_config
 from core.history_faults import PredictionUnknown
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest
 from services.history.reader.outcomes import time_of
 from services.history.reader.receipt import Receipts
+from tests.conftest import ROOT
 from tests.services.history.reader.tables import (
     START,
     TINY,
@@ -91,6 +94,34 @@ def test_an_outcome_that_no_calendar_reaches_is_never_due(
     assert found.outcome.value == 1.0
 
 
+STEPS = [
+    {"time": (START + week * timedelta(weeks=1)).isoformat(), "value": 1.0} for week in range(3)
+]
+MANY: list[tuple[str, dict[str, Any], dict[str, Any], datetime]] = [
+    ("demand", {"steps": STEPS}, {"unit": "text"}, START + timedelta(days=14 + 31)),
+    ("budget", {"period_weeks": 5}, {"period_weeks": "integer"}, START + timedelta(days=28 + 7)),
+]
+
+
+@pytest.mark.parametrize(("model", "row", "inputs", "due"), MANY, ids=["demand", "budget"])
+def test_an_answer_about_many_steps_is_due_with_the_last_of_them(
+    log: PredictionLog, model: str, row: dict[str, Any], inputs: dict[str, str], due: datetime
+) -> None:
+    key = identity(START)
+    facts = {"at": START, "prediction_id": key, "as_of": START.isoformat(), **row}
+    keep(log, model, predicted([facts], inputs=inputs, result={"steps": "json"}))
+    keep_outcomes(log, model, {"at": START, "entity": "c1", "as_of": START, "value": 2.0})
+    with opened(log) as database:
+        receipts = Receipts(
+            database, (model,), predictor_type,
+            lambda name: load_model_config(ROOT / "configs" / "models" / f"{name}.yaml"),
+        )  # fmt: skip
+        found = receipts.read(str(UUID(bytes=key)), None)
+    assert found.outcome_due_at == due
+    assert found.outcome is not None
+    assert (found.outcome.steps, found.outcome.of_steps) == (1, 3 if model == "demand" else 5)
+
+
 def test_one_that_stands_hours_beside_its_id_is_found(
     log: PredictionLog, receipts: Receipts
 ) -> None:
@@ -108,7 +139,8 @@ def test_an_outcome_before_its_prediction_is_in_the_receipt(
     keep(log, "churn", predicted([{"at": START, "prediction_id": key}]))
     outcome = receipts.read(str(UUID(bytes=key)), None).outcome
     assert outcome is not None
-    assert (outcome.value, outcome.steps, outcome.told_at) == (1.0, 1, early["at"])
+    assert (outcome.value, outcome.steps, outcome.of_steps) == (1.0, 1, None)
+    assert outcome.told_at == early["at"]
 
 
 def test_a_damaged_file_of_outcomes_is_told(log: PredictionLog, receipts: Receipts) -> None:
