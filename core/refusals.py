@@ -104,7 +104,7 @@ class BodyTooLarge(RequestError):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
             f"The body has more than the {limit_bytes:,} bytes allowed. Send fewer rows a request, "
-            "or score a file with `septet predict`."
+            "or a file: `septet predict` scores one, `septet outcomes load` tells what happened."
         )
 
 
@@ -255,15 +255,19 @@ class BatchTooLarge(SeptetError):
         Rows that were sent.
     limit
         Most rows a request may hold.
+    otherwise
+        How a whole file is sent.
     """
 
     status = 413
     title = "The batch has too many rows"
 
-    def __init__(self, rows: int, limit: int) -> None:
+    def __init__(
+        self, rows: int, limit: int, *, otherwise: str = "score a file with `septet predict`"
+    ) -> None:
         super().__init__(
-            f"The batch has {rows:,} rows; at most {limit:,} are answered at once. Split it, or "
-            "score a file with `septet predict`."
+            f"The batch has {rows:,} rows; at most {limit:,} are taken at once. Split it, or "
+            f"{otherwise}."
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 from bentos.catalog import CATALOG
 from core.contract import wrong_with
 from core.errors import FieldProblem, nearest
+from core.history_faults import PathInvalid
 from core.refusals import FieldsInvalid, QueryInvalid
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def read_fields(kind: type[Kind], value: object) -> Kind:
 
 
 def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
-    """Name the first fault of a query.
+    """Name the first fault of a query, or of a path.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
         return QueryInvalid(name, "is not known here", "see /docs for what is")
     if (several := _of_several(first)) is not None:
         return QueryInvalid(*several)
-    return QueryInvalid(name, wrong_with(first), _allowed(first))
+    kind = PathInvalid if first["loc"][0] == "path" else QueryInvalid
+    return kind(name, wrong_with(first), _allowed(first))
 
 
 def _problem(fault: ErrorDetails, kind: type[BaseModel]) -> FieldProblem:

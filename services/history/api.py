@@ -21,6 +21,7 @@ from core.history_faults import (
     ExportTooLarge,
     HistoryDown,
     HistoryTooLarge,
+    PathInvalid,
     PredictionUnknown,
     ReleaseGone,
     ReplayImpossible,
@@ -126,7 +127,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         "/predictions/{prediction_id}",
         summary="The receipt of one prediction",
         response_model=Receipt,
-        responses=route_errors(PredictionUnknown, *_ASKING),
+        responses=route_errors(PredictionUnknown, PathInvalid, *_ASKING),
     )
     async def receipt(request: Request, prediction_id: _Id) -> Response:
         """Tell input, output, release, lineage, drivers and outcome of a prediction."""
@@ -137,7 +138,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         summary="Ask a prediction again",
         response_model=ReplayPage,
         responses=route_errors(
-            PredictionUnknown, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
+            PredictionUnknown, PathInvalid, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
         ),
         openapi_extra=body_of(ReplayQuestion),
     )
@@ -187,7 +188,7 @@ def _add_series(router: APIRouter, runtime: Runtime) -> None:
         "/features/{feature}",
         summary="How an input was distributed",
         response_model=Series,
-        responses=_PICTURE | route_errors(*_OF_MODEL),
+        responses=_PICTURE | route_errors(PathInvalid, *_OF_MODEL),
     )
     async def feature(
         request: Request, feature: str, query: Annotated[FeatureQuestion, Query()]
@@ -246,7 +247,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         summary="Erase an entity",
         status_code=202,
         response_model=ErasurePage,
-        responses=route_errors(PathUnknown, SpoolFull, QueryInvalid),
+        responses=route_errors(PathUnknown, PathInvalid, SpoolFull, QueryInvalid),
     )
     async def erase(request: Request, entity: str) -> ErasurePage:
         """Erase what was predicted of an entity until now, of every model, and what then happened.
@@ -255,7 +256,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         """
         if not 0 < len(entity) <= TEXT_LENGTH:
             fault = f"has {len(entity)} characters"
-            raise QueryInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
+            raise PathInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
         caller: Caller = request.scope[CALLER]
         erasure_id = uuid4().hex
         kept = runtime.journal.erasure(caller, {"id": erasure_id, "entity": entity})

@@ -10,7 +10,7 @@ from typing import Any
 
 from bentos.predictor import Predictor
 from core.errors import meant
-from core.refusals import QueryInvalid
+from core.history_faults import PathInvalid
 from services.history.answers import Chart, Series, SeriesColumn
 from services.history.questions import FeatureQuestion
 from services.history.reader import bins
@@ -124,7 +124,7 @@ class Features:
 
         Raises
         ------
-        QueryInvalid
+        PathInvalid
             There is no such input, or a filter names what there is not.
         """
         since, until = question.span
@@ -285,7 +285,7 @@ def _input(scan: Scan, feature: str) -> Column:
     said = meant(name, known)
     hint = f" ({said})" if said else ""
     fault = f"{feature[:80]!r} is no input of this time that has a distribution{hint}"
-    raise QueryInvalid("feature", fault, ", ".join(known) or "there is none")
+    raise PathInvalid("feature", fault, ", ".join(known) or "there is none")
 
 
 def _utc(step: datetime) -> datetime:

@@ -354,4 +354,4 @@ class TestErasure:
 
     def test_a_name_that_is_too_long_is_refused(self, house: House) -> None:
         answer = house.client().request("DELETE", f"/api/history/entities/{'x' * 3000}")
-        assert_problem(answer, 400, "QueryInvalid", "are allowed")
+        assert_problem(answer, 400, "PathInvalid", "entity has 3000 characters; 1 to 512 are")
