@@ -180,9 +180,9 @@ class ContentTypeUnsupported(RequestError):
     title = "The content type is not supported"
 
     def __init__(self, given: str, *, also: Sequence[str] = ()) -> None:
-        shown = given[:80] if given else "no Content-Type"
+        shown = repr(given[:80]) if given else "No Content-Type"
         more = "".join(f", or {kind}" for kind in also)
-        super().__init__(f"{shown!r} was sent; send `Content-Type: application/json`{more}.")
+        super().__init__(f"{shown} was sent; send `Content-Type: application/json`{more}.")
 
 
 class AccessDenied(SeptetError):

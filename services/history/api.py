@@ -140,11 +140,12 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         responses=route_errors(
             PredictionUnknown, PathInvalid, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
         ),
-        openapi_extra=body_of(ReplayQuestion),
+        openapi_extra=body_of(ReplayQuestion, may_be_empty=True),
     )
     async def replay(request: Request, prediction_id: _Id) -> Response:
         """Let the very version answer again, or another one, and tell the difference."""
-        question = _read(runtime, request, ReplayQuestion)
+        is_empty = not request.scope[BODY]
+        question = ReplayQuestion() if is_empty else _read(runtime, request, ReplayQuestion)
         return await _ask(runtime, request, "replay", question, subject=prediction_id)
 
     @router.get(

@@ -75,6 +75,44 @@ class TestFields:
         assert [one["field"] for one in problem["problems"]] == [field]
 
 
+class TestReplay:
+    def path(self, house: House) -> str:
+        return f"/api/history/predictions/{next(iter(house.answers))}/replay"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"content-type": "application/json"},
+            # As `curl -d ""` sends it.
+            {"content-type": "application/x-www-form-urlencoded"},
+            {"content-type": "application/json", "idempotency-key": "once-is-enough"},
+        ],
+    )
+    def test_without_a_body_the_very_release_is_asked_again(
+        self, house: House, headers: dict[str, str]
+    ) -> None:
+        answer = house.client("analyst").post(self.path(house), headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["identical"]
+
+    @pytest.mark.parametrize(
+        ("content", "headers"),
+        [(b"{}", {}), (b" ", {}), (None, {"transfer-encoding": "chunked"})],
+        ids=["{}", "blank", "chunked"],
+    )
+    def test_a_body_of_no_type_is_refused_as_ever(
+        self, house: House, content: bytes | None, headers: dict[str, str]
+    ) -> None:
+        answer = house.client("analyst").post(self.path(house), content=content, headers=headers)
+        assert_problem(answer, 415, "ContentTypeUnsupported", "application/json")
+
+    def test_other_routes_need_their_body(self, house: House) -> None:
+        for path in ("/api/history/backtests", "/api/outcomes", "/api/churn"):
+            answer = house.client().post(path)
+            assert_problem(answer, 415, "ContentTypeUnsupported", "No Content-Type was sent; send")
+
+
 class TestPaths:
     @pytest.mark.parametrize(
         ("method", "path"),
