@@ -93,7 +93,7 @@ def load(
                     _send(asker, rows, lines, tally)
         except SeptetError:
             # What was kept before something failed stays kept.
-            if tally.kept or tally.refused or tally.unknown:
+            if tally.kept or tally.refused:
                 _report(tally, refused)
             raise
     _report(tally, refused)

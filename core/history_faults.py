@@ -234,7 +234,8 @@ class ReleaseGone(SeptetError):
     def __init__(self, model: str, version: str, fault: str) -> None:
         super().__init__(
             f"{model} version {version[:80]} cannot be loaded: {fault}. GET /models/{model}/info "
-            "names the champion; MLflow lists the versions whose artifacts are kept."
+            "names the champion; MLflow lists the versions whose artifacts are kept "
+            f"(`septet models {model}`)."
         )
 
 

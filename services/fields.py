@@ -68,7 +68,8 @@ def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
     """
     first: ErrorDetails = faults[0]
     place = first["loc"][1:] or first["loc"]
-    name = ".".join(str(part) for part in place)
+    # Which of several it is, the fault shows.
+    name = ".".join(part for part in place if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         return QueryInvalid(name, "is not known here", "see /docs for what is")
     if (several := _of_several(first)) is not None:

@@ -203,7 +203,7 @@ class TestWhatCannotBeSent:
         monkeypatch.setenv("COLUMNS", "200")
 
     def test_a_platform_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        file = table(tmp_path, "client_id,churned\nc1,1\n")
+        file = table(tmp_path, "client_id,churned\nc1,1\nc2,\n")
         result = septet("outcomes", "load", str(file), "--model", "churn")
         assert result.exit_code == Exit.PLATFORM_DOWN
         assert "No platform answers at http://127.0.0.1:1" in result.output

@@ -33,7 +33,7 @@ BAD: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("trends", {"model": "chrun"}, 404, "ModelUnknown", "Did you mean 'churn'?"),
     ("predictions", CHURN | {"modle": "x"}, 400, "QueryInvalid", "is not known here"),
     ("trends", CHURN | {"sql": "1"}, 400, "QueryInvalid", "is not known here"),
-    ("predictions", CHURN | {"where": "region"}, 400, "QueryInvalid", "region:north"),
+    ("predictions", CHURN | {"where": "region"}, 400, "QueryInvalid", "?where is the text"),
     ("predictions", CHURN | {"where": ":north"}, 400, "QueryInvalid", "region:north"),
     ("predictions", CHURN | {"where": "regoin:a"}, 400, "QueryInvalid", "'input.region'?"),
     ("predictions", CHURN | {"where": "hours:many"}, 400, "QueryInvalid", "such as 12.5"),

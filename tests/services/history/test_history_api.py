@@ -156,7 +156,7 @@ class TestReplay:
     @pytest.mark.parametrize(
         ("body", "status", "code", "said"),
         [
-            ({"version": "77"}, 410, "ReleaseGone", "MLflow lists the versions"),
+            ({"version": "77"}, 410, "ReleaseGone", "are kept (`septet models churn`)"),
             ({"versoin": "9"}, 422, "FieldsInvalid", "Did you mean 'version'?"),
             ({"version": 9}, 422, "FieldsInvalid", "version"),
             ({"version": ""}, 422, "FieldsInvalid", "version"),
