@@ -140,7 +140,12 @@ class Border:
             raise HeadersTooLarge(self.limits.header_bytes)
 
     async def _take_body(
-        self, reply: Reply, receive: Receive, *, also: frozenset[bytes] = frozenset()
+        self,
+        reply: Reply,
+        receive: Receive,
+        *,
+        also: frozenset[bytes] = frozenset(),
+        may_be_empty: bool = False,
     ) -> bytes:
         """Read the whole body within its limit and its time.
 
@@ -152,10 +157,13 @@ class Border:
             Of the server.
         also
             Content types that are taken beside JSON.
+        may_be_empty
+            Whether a request that has no body may be of any type, or of none.
         """
         headers = reply.headers
         given = headers.get(b"content-type", b"")
-        if given != JSON or b"content-encoding" in headers:
+        is_plain = given == JSON and b"content-encoding" not in headers
+        if not is_plain and not (may_be_empty and _has_no_body(headers)):
             check_content_type(headers, also)
         limit = self.limits.body_bytes
         declared = headers.get(b"content-length", b"")
@@ -204,6 +212,12 @@ def check_content_type(headers: Headers, also: frozenset[bytes] = frozenset()) -
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding.lower() != b"identity":
         raise ContentTypeUnsupported(f"{shown} with Content-Encoding {encoding.decode('latin-1')}")
+
+
+def _has_no_body(headers: Headers) -> bool:
+    """Say whether a request declares that it has no body (RFC 9112, 6.3)."""
+    is_sent = headers.get(b"content-length", b"0") != b"0"
+    return not is_sent and b"transfer-encoding" not in headers
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:

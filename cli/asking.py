@@ -26,6 +26,7 @@ _SECONDS = 60.0
 _SILENCE_SECONDS = 0.5
 _LATER = frozenset({429, 503})
 _SUCCESS = range(200, 300)
+_OF_THE_KEY = frozenset({401, 403})
 _SHOWN = 200
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, bound elsewhere
 
@@ -73,6 +74,8 @@ class PlatformRefused(SeptetError):
             f"The answer has the status {status} and is no problem document. Is the address that "
             "of a Septet platform?"
         )
+        if problem and status in _OF_THE_KEY:
+            detail = f"{detail} `septet` takes the key from {KEY_VARIABLE}, or from --key-file."
         faults = problem.get("problems", ())
         super().__init__(str(detail), problems=[FieldProblem(**fault) for fault in faults])
 

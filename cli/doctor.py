@@ -6,6 +6,8 @@ import typer
 
 from cli.exits import Exit
 
+_GAP, _MARK = 2, len("! warn")
+
 
 def doctor() -> None:
     """Check ports, versions, disk, clock, settings, configs, releases and MLflow.
@@ -16,6 +18,7 @@ def doctor() -> None:
     """
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from cli.diagnosis import examine
     from cli.screen import out
@@ -25,15 +28,22 @@ def doctor() -> None:
         "warn": "[yellow]! warn[/yellow]",
         "fail": "[red]✗ fail[/red]",
     }
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     findings = list(examine())
-    for finding in findings:
-        text = escape(finding.text)
-        if finding.fix:
-            text += f"\n[bold]Fix:[/bold] {escape(finding.fix)}"
-        table.add_row(marks[finding.level], f"[bold]{escape(finding.subject)}[/bold]", text)
+    width = max(len(finding.subject) for finding in findings)
     screen = out()
-    screen.print(table)
+    for finding in findings:
+        line = Table(box=None, padding=(0, _GAP, 0, 0), show_header=False)
+        line.add_column(min_width=_MARK)
+        line.add_column(min_width=width)
+        line.add_column(overflow="fold")
+        line.add_row(
+            marks[finding.level], f"[bold]{escape(finding.subject)}[/bold]", escape(finding.text)
+        )
+        screen.print(line)
+        if finding.fix:
+            indent = " " * (_MARK + width + 2 * _GAP)
+            # Never folded: it is there to be copied.
+            screen.print(Text.assemble(indent, ("Fix: ", "bold"), finding.fix), soft_wrap=True)
     failed = sum(finding.level == "fail" for finding in findings)
     warned = sum(finding.level == "warn" for finding in findings)
     screen.print(f"\n{len(findings)} checks, {failed} failed, {warned} with a warning.")

@@ -42,6 +42,8 @@ _KeyFile = Annotated[
     Path | None, typer.Option(help="File that holds the key; SEPTET_KEY without it.")
 ]
 _Query = dict[str, str | list[str]]
+# What two sides are compared for, before the units and intervals of it.
+_COMPARED = ("measure", "a", "b", "difference", "effect (effect size)", "size")
 
 
 @history.command()
@@ -76,18 +78,18 @@ def predictions(
         _write(asker, path, query, output, forms=("csv", "parquet", "arrow", "json"))
         return
     page = asker.get(path, query)
+    found = page["predictions"]
+    results = list(dict.fromkeys(name for one in found for name in one["result"]))
+    before, after = ["prediction_id", "at", "entity"], ["version", "source"]
     rows = [
         [
-            one["prediction_id"],
-            one["at"][:19],
-            one["version"],
-            one["entity"],
-            one["source"],
-            ", ".join(f"{name} {shown(value)}" for name, value in one["result"].items()),
+            *(one[name] for name in before),
+            *(one["result"].get(name) for name in results),
+            *(one[name] for name in after),
         ]
-        for one in page["predictions"]
+        for one in found
     ]
-    show(["prediction_id", "at (UTC)", "version", "entity", "source", "result"], rows, page)
+    show([*before, *results, *after], rows, page, whole="-o all.csv")
 
 
 @history.command()
@@ -216,7 +218,8 @@ def outcomes(
     query = _query(since, until, None, None) | {"model": model, "state": state}
     page = _asker(url, key_file).get("/api/history/outcomes", query)
     names = ["at", "prediction_id", "entity", "as_of", "value", "amount", "predictions"]
-    show(names, [[one[name] for name in names] for one in page["outcomes"]], page)
+    rows = [[one[name] for name in names] for one in page["outcomes"]]
+    show(names, rows, page, first=("at", "prediction_id", "entity", "value"))
     from cli.screen import err
 
     err().print(f"{page['matched']:,} belong to a prediction, {page['unmatched']:,} to none so far")
@@ -240,7 +243,9 @@ def erase(
     if not yes:
         typer.confirm(f"Erase all that was predicted of {name}, for good?", abort=True)
     page = asker.delete(f"/api/history/entities/{quote(name)}")
-    out().print(f"It begins within seconds: septet history erasure {page['erasure_id']}")
+    out().print("It begins within seconds. How far it is, and then the proof:")
+    # Never folded: it is there to be copied.
+    out().print(f"septet history erasure {page['erasure_id']}", soft_wrap=True)
 
 
 @history.command()
@@ -272,6 +277,8 @@ def replay(
 
     Example: `septet replay 01a208e3-aa18-7595-b18e-361f686aad6c --version 4`
     """
+    from rich.text import Text
+
     from cli.screen import err, out
 
     asked = {} if version is None else {"version": version}
@@ -284,9 +291,9 @@ def replay(
         out().print(f"{head}: it refuses the row. {page['refused']}", markup=False)
         return
     out().print(f"{head}: {'the same, byte for byte' if page['identical'] else 'it differs'}")
-    if not page["identical"]:
-        rows = [[one["field"], one["was"], one["now"]] for one in page["differences"]]
-        show(["field", "was", "now"], rows, {})
+    for one in page["differences"]:
+        line = f"{one['field']}: {shown(one['was'])} → {shown(one['now'])}"
+        out().print(Text(line), soft_wrap=True)
 
 
 def backtest(
@@ -353,7 +360,7 @@ def _series(asker: Asker, path: str, query: _Query, output: Path | None) -> None
         column["name"] + (f" ({column['unit']})" if column["unit"] else "")
         for column in page["columns"]
     ]
-    show(names, page["rows"], page)
+    show(names, page["rows"], page, first=_COMPARED, whole="-o all.json")
 
 
 def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Sequence[str]) -> None:
@@ -373,6 +380,6 @@ def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Seque
         wrong = f"cannot be written: {error.strerror}"
         allowed = "a file in a folder that is there is allowed"
         raise FieldsInvalid([FieldProblem("--output", wrong, allowed)]) from error
-    err().print(f"Written: {output}", markup=False)
+    err().print(f"Written: {output}", markup=False, soft_wrap=True)
     if found.notes:
         err().print(found.notes, markup=False)

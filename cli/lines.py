@@ -77,6 +77,8 @@ def open_lines(path: Path) -> Iterator[Lines]:
         As ``open_csv``, or it is a Parquet file that is damaged.
     """
     if not _is_parquet(path):
+        if path.suffix.lower() == ".parquet":
+            raise _damaged(path, "it does not begin with PAR1")
         with open_csv(path) as lines:
             yield lines
         return
@@ -87,10 +89,10 @@ def open_lines(path: Path) -> Iterator[Lines]:
         with pq.ParquetFile(path) as file:
             yield _read_parquet(file, path)
     except pa.ArrowException as error:
-        fault = f"is a Parquet file that cannot be read ({str(error).splitlines()[0][:200]})"
-        raise SourceError(str(path), fault) from error
+        raise _damaged(path, str(error)) from error
     except OSError as error:
-        raise _unreadable(error, path) from error
+        # Arrow calls damage so as well, and then no system call has failed.
+        raise (_unreadable(error, path) if error.errno else _damaged(path, str(error))) from error
 
 
 def count_lines(path: Path) -> int:
@@ -124,6 +126,15 @@ def _is_parquet(path: Path) -> bool:
             return file.read(len(_PARQUET)) == _PARQUET
     except OSError as error:
         raise _unreadable(error, path) from error
+
+
+def _damaged(path: Path, fault: str) -> SourceError:
+    short = fault.splitlines()[0][:200].rstrip(".")
+    return SourceError(
+        str(path),
+        f"is a Parquet file that cannot be read ({short}). It is damaged, or was not written to "
+        "its end: write or copy it anew; `pyarrow.parquet.read_table` reads one that is whole",
+    )
 
 
 def _unreadable(error: OSError, path: Path) -> SourceError:

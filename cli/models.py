@@ -34,14 +34,16 @@ def models(
 
 def _champions(settings: Settings) -> Table:
     """List every model of the catalog."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from bentos.catalog import CATALOG
     from bentos.release import read_pointer
     from core.artifact import open_artifact
     from core.errors import ArtifactCorrupt
 
-    table = Table("model", "champion", "trained rows", "data up to", "held-out figure")
+    table = Table(
+        "model", Column("champion", no_wrap=True), "trained rows", "data up to", "held-out figure"
+    )
     for model in CATALOG:
         folder = settings.releases / model
         try:

@@ -64,13 +64,18 @@ class OutcomeRows:
         elif _MODEL not in header:
             raise SourceError(source, "has no column model; add it, or give --model")
 
-    def outcome(self, cells: Sequence[str]) -> dict[str, Any] | str:
+    def outcome(self, cells: Sequence[str]) -> dict[str, Any] | str | None:
         """Read one line, or say why that cannot be.
 
         Parameters
         ----------
         cells
             One a column.
+
+        Returns
+        -------
+        dict, str or None
+            The outcome, why there is none, or nothing when it is not known yet.
         """
         if len(cells) != len(self._header):
             return f"has {len(cells)} cells; the header has {len(self._header)}"
@@ -83,7 +88,8 @@ class OutcomeRows:
             columns = self._columns(model)
         except SeptetError as error:
             return error.detail
-        return {"model": model, **_fields(columns, texts)}
+        found = _fields(columns, texts)
+        return {"model": model, **found} if found.keys() & {_VALUE, _AMOUNT} else None
 
     def _columns(self, model: str) -> _Columns:
         """Find the columns of a model, once."""

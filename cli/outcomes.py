@@ -60,7 +60,8 @@ def load(
 
     Columns: `prediction_id`, or `entity` and `as_of`; `value`, `amount`, `happened_at`; `model`.
     The names of the model's own columns do as well, such as `client_id` and `churned`; others are
-    left out. An empty cell is not known yet. A time without a zone is UTC.
+    left out. An empty cell is not known yet; a row that tells neither value nor amount is passed
+    over. A time without a zone is UTC.
 
     Sending the same file twice is harmless: of each field the outcome that was received last
     counts. A refused row is told with its line (in Parquet its row); the exit code is then 11.
@@ -112,6 +113,8 @@ class Tally:
         Rows that the platform took.
     refused
         Rows that it did not take, or that could not be sent.
+    unknown
+        Rows whose outcome is not known yet, which are not sent.
     first_refusals
         Line in the file and reason, of the first few.
     """
@@ -119,6 +122,7 @@ class Tally:
     write: Callable[[int, str], None]
     kept: int = 0
     refused: int = 0
+    unknown: int = 0
     first_refusals: list[tuple[int, str]] = field(default_factory=list)
 
     def refuse(self, line: int, reason: str) -> None:
@@ -136,7 +140,9 @@ def _send(asker: Asker, rows: OutcomeRows, lines: Sequence[Line], tally: Tally) 
     told: list[dict[str, Any]] = []
     for line, cells in lines:
         outcome = rows.outcome(cells)
-        if isinstance(outcome, str):
+        if outcome is None:
+            tally.unknown += 1
+        elif isinstance(outcome, str):
             reasons[line] = outcome
         else:
             sent.append(line)
@@ -202,6 +208,8 @@ def _report(tally: Tally, refused: Path | None) -> None:
 
     screen = err()
     screen.print(f"[green]✓[/green] {tally.kept:,} kept")
+    if tally.unknown:
+        screen.print(f"[dim]- {tally.unknown:,} not known yet, and passed over[/dim]")
     if not tally.refused:
         return
     where = "" if refused is None else f" All of them: {escape(str(refused))}."

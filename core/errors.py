@@ -100,7 +100,7 @@ class SeptetError(Exception):
     detail
         A sentence or two: what is wrong, and what to do.
     problems
-        The single faults, when there are several.
+        The single faults, where fields are at fault.
     """
 
     status: ClassVar[int] = 500
@@ -181,9 +181,7 @@ class ConfigError(SeptetError):
         line: int | None = None,
     ) -> None:
         self.file, self.key, self.line = file, key, line
-        place = file or ""
-        if line is not None:
-            place += f", line {line}"
+        place = (file or "") + ("" if line is None else f", line {line}")
         if key:
             place += f"{', ' if place else ''}key {key!r}"
         super().__init__(f"{place}: {fault}" if place else fault)
@@ -211,16 +209,16 @@ class RowInvalid(ContractError):
 
 
 class AnswerRefused(SeptetError):
-    """The row is valid, but the history that was learned from cannot answer it.
+    """The row is valid, but what the model learned from cannot answer it.
 
     Parameters
     ----------
     reason
-        What the history lacks, and what to do.
+        What it lacks, and what to do.
     """
 
     status: ClassVar[int] = 409
-    title: ClassVar[str] = "The history cannot answer this"
+    title: ClassVar[str] = "The model did not learn enough to answer this"
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -247,9 +245,10 @@ class ModelUnknown(NotFound):
     title = "No such model"
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
+        asked, models = f"{name[:80]!r}", ", ".join(known)
         super().__init__(
-            f"There is no model {name[:80]!r}.{nearest(name, known)} "
-            f"The models: {', '.join(known)}."
+            f"There is no model {asked}.{nearest(name, known)} The models: {models}.",
+            problems=[FieldProblem("model", f"is {asked}", f"one of {models} is allowed")],
         )
 
 

@@ -10,6 +10,8 @@
     ├── LogOfLaterVersion      500   a file of the log is of a format that is not known yet
     ├── ReplayImpossible       409   what was asked is not all there
     ├── ReleaseGone            410   the version's artifact is no longer there
+    ├── QueryInvalid
+    │   └── PathInvalid        400   a part of the path, such as an id, is wrong
     ├── Forbidden
     │   └── ExportTooLarge     403   more rows at once than the role may take
     └── NotFound
@@ -23,7 +25,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.denials import Forbidden
-from core.errors import NotFound, SeptetError
+from core.errors import FieldProblem, NotFound, SeptetError
+from core.refusals import QueryInvalid
 
 
 class HistoryDown(SeptetError):
@@ -143,6 +146,27 @@ class BacktestsWaiting(SeptetError):
         return {"Retry-After": "30"}
 
 
+class PathInvalid(QueryInvalid):
+    """A part of the path is wrong.
+
+    Parameters
+    ----------
+    name
+        Name of the part, as the route's template has it.
+    fault
+        What is wrong.
+    allowed
+        What would be accepted.
+    """
+
+    title = "A part of the path is wrong"
+
+    def __init__(self, name: str, fault: str, allowed: str) -> None:
+        # Past the sentence of a query, whose names bear a question mark.
+        problem = FieldProblem(name, fault, allowed)
+        SeptetError.__init__(self, f"{name} {fault}; {allowed}.", problems=[problem])
+
+
 class PredictionUnknown(NotFound):
     """No prediction has this id.
 
@@ -165,7 +189,14 @@ class PredictionUnknown(NotFound):
             )
         super().__init__(
             f"The log has no prediction {prediction_id}. One that was made a moment ago is there "
-            f"within seconds; one that is older than history.keep_days was deleted.{damage}"
+            f"within seconds; one that is older than history.keep_days was deleted.{damage}",
+            problems=[
+                FieldProblem(
+                    "prediction_id",
+                    "is the id of no prediction in the log",
+                    "the prediction_id of an answer is allowed",
+                )
+            ],
         )
 
 
@@ -183,7 +214,14 @@ class BacktestUnknown(NotFound):
     def __init__(self, backtest_id: str) -> None:
         super().__init__(
             f"There is no backtest {backtest_id[:80]!r}. POST /api/history/backtests begins one "
-            "and gives its id."
+            "and gives its id.",
+            problems=[
+                FieldProblem(
+                    "backtest_id",
+                    f"is {backtest_id[:80]!r}, which is the id of none",
+                    "the backtest_id that POST /api/history/backtests gave is allowed",
+                )
+            ],
         )
 
 
@@ -201,7 +239,14 @@ class ErasureUnknown(NotFound):
     def __init__(self, erasure_id: str) -> None:
         super().__init__(
             f"There is no erasure {erasure_id[:80]!r}. One that was asked for a moment ago is "
-            "there within seconds."
+            "there within seconds.",
+            problems=[
+                FieldProblem(
+                    "erasure_id",
+                    f"is {erasure_id[:80]!r}, which is the id of none",
+                    "the erasure_id that DELETE /api/history/entities/… gave is allowed",
+                )
+            ],
         )
 
 
@@ -240,7 +285,8 @@ class ReleaseGone(SeptetError):
     def __init__(self, model: str, version: str, fault: str) -> None:
         super().__init__(
             f"{model} version {version[:80]} cannot be loaded: {fault}. GET /models/{model}/info "
-            "names the champion; MLflow lists the versions whose artifacts are kept."
+            "names the champion; MLflow lists the versions whose artifacts are kept "
+            f"(`septet models {model}`)."
         )
 
 
@@ -260,5 +306,6 @@ class ExportTooLarge(Forbidden):
     def __init__(self, limit: int, most: int) -> None:
         super().__init__(
             f"limit={limit:,} needs the role operator; others take up to {most:,} rows a page, and "
-            "the header Link leads to the following page."
+            "the header Link leads to the following page.",
+            problems=[FieldProblem("limit", f"is {limit:,}", f"1 to {most:,} are allowed")],
         )

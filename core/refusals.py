@@ -105,7 +105,7 @@ class BodyTooLarge(RequestError):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
             f"The body has more than the {limit_bytes:,} bytes allowed. Send fewer rows a request, "
-            "or score a file with `septet predict`."
+            "or a file: `septet predict` scores one, `septet outcomes load` tells what happened."
         )
 
 
@@ -181,9 +181,9 @@ class ContentTypeUnsupported(RequestError):
     title = "The content type is not supported"
 
     def __init__(self, given: str, *, also: Sequence[str] = ()) -> None:
-        shown = given[:80] if given else "no Content-Type"
+        shown = repr(given[:80]) if given else "No Content-Type"
         more = "".join(f", or {kind}" for kind in also)
-        super().__init__(f"{shown!r} was sent; send `Content-Type: application/json`{more}.")
+        super().__init__(f"{shown} was sent; send `Content-Type: application/json`{more}.")
 
 
 class AccessDenied(SeptetError):
@@ -256,15 +256,19 @@ class BatchTooLarge(SeptetError):
         Rows that were sent.
     limit
         Most rows a request may hold.
+    otherwise
+        How a whole file is sent.
     """
 
     status = 413
     title = "The batch has too many rows"
 
-    def __init__(self, rows: int, limit: int) -> None:
+    def __init__(
+        self, rows: int, limit: int, *, otherwise: str = "score a file with `septet predict`"
+    ) -> None:
         super().__init__(
-            f"The batch has {rows:,} rows; at most {limit:,} are answered at once. Split it, or "
-            "score a file with `septet predict`."
+            f"The batch has {rows:,} rows; at most {limit:,} are taken at once. Split it, or "
+            f"{otherwise}."
         )
 
 

@@ -55,6 +55,8 @@ def create_app(runtime: Runtime, *, docs_files: Path) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=operation_id,
+        # Another path is another route: a redirect would say nothing, and lose the body.
+        redirect_slashes=False,
     )
     # Before the models' own routes: no model is called `keys`, `audit`, `history` or `outcomes`.
     app.include_router(keys_router(runtime))

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 from bentos.catalog import CATALOG
 from core.contract import wrong_with
 from core.errors import FieldProblem, nearest
+from core.history_faults import PathInvalid
 from core.refusals import FieldsInvalid, QueryInvalid
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def read_fields(kind: type[Kind], value: object) -> Kind:
 
 
 def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
-    """Name the first fault of a query.
+    """Name the first fault of a query, or of a path.
 
     Parameters
     ----------
@@ -67,12 +68,14 @@ def query_refusal(faults: Sequence[Any]) -> QueryInvalid:
     """
     first: ErrorDetails = faults[0]
     place = first["loc"][1:] or first["loc"]
-    name = ".".join(str(part) for part in place)
+    # Which of several it is, the fault shows.
+    name = ".".join(part for part in place if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         return QueryInvalid(name, "is not known here", "see /docs for what is")
     if (several := _of_several(first)) is not None:
         return QueryInvalid(*several)
-    return QueryInvalid(name, wrong_with(first), _allowed(first))
+    kind = PathInvalid if first["loc"][0] == "path" else QueryInvalid
+    return kind(name, wrong_with(first), _allowed(first))
 
 
 def _problem(fault: ErrorDetails, kind: type[BaseModel]) -> FieldProblem:

@@ -118,7 +118,9 @@ class Gate(Border):
             # Before its body: a method that is not there takes none of any type.
             raise MethodNotAllowed(reply.scope["method"], place.allowed)
         if reply.scope["method"] in WITH_BODY:
-            body = await self._take_body(reply, receive, also=place.also)
+            body = await self._take_body(
+                reply, receive, also=place.also, may_be_empty=place.may_be_empty
+            )
             if HEADER in reply.headers and reply.scope["method"] == "POST":
                 await carry_out_once(
                     self._runtime.idempotency,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ROW = "/api/{model}"
 BATCH = "/api/{model}/batch"
+REPLAY = "/api/history/predictions/{prediction_id}/replay"
 
 Handler = Callable[["Reply", "Caller", bytes], Awaitable[None]]
 
@@ -37,6 +38,8 @@ class Place:
         Content types that it takes beside JSON.
     allowed
         Methods that the path has, when the request's own is none of them.
+    may_be_empty
+        Whether a request without a body says something: that nothing is asked beside the path.
     """
 
     template: str
@@ -45,6 +48,7 @@ class Place:
     handler: Handler | None = None
     also: frozenset[bytes] = frozenset()
     allowed: tuple[str, ...] = ()
+    may_be_empty: bool = False
 
 
 class Places:
@@ -88,4 +92,10 @@ class Places:
         allowed = methods_of(template) if template is not None else ()
         is_there = not allowed or ("GET" if method == "HEAD" else method) in allowed
         rule = rule_of(method, template)
-        return Place(template or "", rule, model, allowed=() if is_there else allowed)
+        return Place(
+            template or "",
+            rule,
+            model,
+            allowed=() if is_there else allowed,
+            may_be_empty=template == REPLAY,
+        )

@@ -26,6 +26,7 @@ from core.history_faults import (
     ExportTooLarge,
     HistoryDown,
     HistoryTooLarge,
+    PathInvalid,
     PredictionUnknown,
     ReleaseGone,
     ReplayImpossible,
@@ -145,7 +146,7 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         "/predictions/{prediction_id}",
         summary="The receipt of one prediction",
         response_model=Receipt,
-        responses=route_errors(PredictionUnknown, *_ASKING),
+        responses=route_errors(PredictionUnknown, PathInvalid, *_ASKING),
     )
     async def receipt(request: Request, prediction_id: _Id) -> Response:
         """Tell input, output, release, lineage, drivers and outcome of a prediction."""
@@ -156,13 +157,14 @@ def _add_rows(router: APIRouter, runtime: Runtime) -> None:
         summary="Ask a prediction again",
         response_model=ReplayPage,
         responses=route_errors(
-            PredictionUnknown, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
+            PredictionUnknown, PathInvalid, ReplayImpossible, ReleaseGone, FieldsInvalid, *_ASKING
         ),
-        openapi_extra=body_of(ReplayQuestion),
+        openapi_extra=body_of(ReplayQuestion, may_be_empty=True),
     )
     async def replay(request: Request, prediction_id: _Id) -> Response:
         """Let the very version answer again, or another one, and tell the difference."""
-        question = _read(runtime, request, ReplayQuestion)
+        is_empty = not request.scope[BODY]
+        question = ReplayQuestion() if is_empty else _read(runtime, request, ReplayQuestion)
         return await _ask(runtime, request, "replay", question, subject=prediction_id)
 
     @router.get(
@@ -206,7 +208,7 @@ def _add_series(router: APIRouter, runtime: Runtime) -> None:
         "/features/{feature}",
         summary="How an input was distributed",
         response_model=Series,
-        responses=_PICTURE | route_errors(*_OF_MODEL),
+        responses=_PICTURE | route_errors(PathInvalid, *_OF_MODEL),
     )
     async def feature(
         request: Request, feature: str, query: Annotated[FeatureQuestion, Query()]
@@ -272,7 +274,9 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         summary="Erase an entity",
         status_code=202,
         response_model=ErasurePage,
-        responses=route_errors(PathUnknown, SpoolFull, QueryInvalid, RecordsDown, RecordsBehind),
+        responses=route_errors(
+            PathUnknown, PathInvalid, SpoolFull, QueryInvalid, RecordsDown, RecordsBehind
+        ),
     )
     async def erase(request: Request, entity: str) -> ErasurePage:
         """Erase what was predicted of an entity until now, of every model, and what then happened.
@@ -281,7 +285,7 @@ def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
         """
         if not 0 < len(entity) <= TEXT_LENGTH:
             fault = f"has {len(entity)} characters"
-            raise QueryInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
+            raise PathInvalid("entity", fault, f"1 to {TEXT_LENGTH} are allowed")
         caller: Caller = request.scope[CALLER]
         # First: whoever is told that it was asked for is not shown an old answer any more.
         await asyncio.to_thread(runtime.idempotency.forget_entity, entity)

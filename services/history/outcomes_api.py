@@ -116,7 +116,8 @@ def _read(body: bytes, depth: int) -> tuple[list[object], bool]:
     if problems:
         raise FieldsInvalid(problems)
     if len(rows) > MOST_AT_ONCE:
-        raise BatchTooLarge(len(rows), MOST_AT_ONCE)
+        otherwise = "send a file with `septet outcomes load`"
+        raise BatchTooLarge(len(rows), MOST_AT_ONCE, otherwise=otherwise)
     return rows, True
 
 

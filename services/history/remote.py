@@ -32,8 +32,8 @@ _KINDS: Mapping[str, type[e.SeptetError]] = {
     kind.__name__: kind
     for kind in (
         h.BacktestsWaiting, h.BacktestUnknown, h.ErasureUnknown, h.ExportsBusy, h.ExportTooLarge,
-        h.HistoryTooLarge, h.PredictionUnknown, h.ReleaseGone, h.ReplayImpossible, r.QueryInvalid,
-        r.FieldsInvalid, e.ModelUnknown, e.RegistryDown,
+        h.HistoryTooLarge, h.PathInvalid, h.PredictionUnknown, h.ReleaseGone, h.ReplayImpossible,
+        r.QueryInvalid, r.FieldsInvalid, e.ModelUnknown, e.RegistryDown,
     )
 }  # fmt: skip
 

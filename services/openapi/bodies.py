@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-def body_of(kind: type[BaseModel]) -> dict[str, Any]:
+def body_of(kind: type[BaseModel], *, may_be_empty: bool = False) -> dict[str, Any]:
     """Document the body of a route, for FastAPI's ``openapi_extra``.
 
     Parameters
     ----------
     kind
         What it must be.
+    may_be_empty
+        Whether it may be left out.
     """
     schema = kind.model_json_schema(ref_template=SCHEMA_REF + "{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    content = {"application/json": {"schema": schema}}
+    return {"requestBody": {"required": not may_be_empty, "content": content}}

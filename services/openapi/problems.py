@@ -71,7 +71,7 @@ PROBLEM: Json = {
         "instance": {"type": "string", "description": "The request's id (X-Request-Id)."},
         "problems": {
             "type": "array",
-            "description": "The single faults, when there are several.",
+            "description": "The single faults, where fields are at fault.",
             "items": {"$ref": f"{SCHEMA_REF}FieldProblem"},
         },
     },

@@ -70,6 +70,11 @@ _BY_CLASS: Mapping[str, Mapping[str, object]] = {
     "JsonInvalid": {"fault": "Trailing comma at line 1 column 9"},
     "MethodNotAllowed": {"allowed": ["POST"]},
     "ModelUnhealthy": {"fault": "ValueError"},
+    "PathInvalid": {
+        "name": "prediction_id",
+        "fault": "is the text 'nothing'",
+        "allowed": "it should be the prediction_id of an answer, a UUID of version 7",
+    },
     "QueryInvalid": {
         "name": "explain",
         "fault": "is 'maybe'",

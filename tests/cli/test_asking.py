@@ -85,6 +85,17 @@ def test_a_problem_document_is_raised_with_all_it_says(server: Script) -> None:
     assert found.value.problems == (FieldProblem("x", "is missing", "it is needed"),)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_of_a_key_that_is_refused_it_is_said_where_it_comes_from(
+    server: Script, status: int
+) -> None:
+    problem = {**PROBLEM, "status": status, "detail": "This needs analyst."}
+    server.answers = [(status, {}, json.dumps(problem).encode())]
+    said = "This needs analyst. `septet` takes the key from SEPTET_KEY, or from --key-file."
+    with pytest.raises(PlatformRefused, match=said):
+        asker(server).get("/x")
+
+
 @pytest.mark.parametrize(
     ("status", "content"),
     [(200, b"<html>"), (404, b"<html>"), (502, b'"no"'), (307, b""), (422, b'{"problems": [1]}')],

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +108,36 @@ def said(*words: str, code: Exit = Exit.OK) -> str:
     return str(result.output)
 
 
+def in_window(width: int, *words: str) -> tuple[str, str]:
+    """Run it as in a window; give what it wrote there, and what it told beside."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    command = [sys.executable, "-m", "cli.main", *words]
+    env = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    # The size is that of the window.
+    del env["COLUMNS"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
+    ) as process:
+        os.close(theirs)
+        written = b"".join(iter(partial(_read_window, ours), b""))
+        told = process.stderr.read() if process.stderr is not None else b""
+    os.close(ours)
+    assert process.returncode == Exit.OK, told
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written.decode())
+    return plain.replace("\r\n", "\n"), " ".join(told.decode().split())
+
+
+def _read_window(end: int) -> bytes:
+    try:
+        return os.read(end, 1 << 16)
+    except OSError as error:
+        # So says Linux that nobody writes there any more.
+        if error.errno != errno.EIO:
+            raise
+        return b""
+
+
 def read(*words: str) -> Any:
     return json.loads(said(*words))
 
@@ -108,14 +145,14 @@ def read(*words: str) -> Any:
 class TestPredictions:
     def test_they_are_listed_with_entity_and_result(self, office: Office) -> None:
         output = said("history", "predictions", "churn", "--limit", "50", "--since", "20d")
-        assert output.count("probability 0.") == len(office.answers)
+        assert "prediction_id\tat\tentity\tprobability\t" in output
         assert all(key in output for key in office.answers)
 
     def test_filters_are_passed_on(self, office: Office) -> None:
         assert office.some_id in said("history", "predictions", "churn", "--entity", "c7")
         output = said("history", "predictions", "churn", "--where", "region:north",
                       "--with", "source=row", "--limit", "100")  # fmt: skip
-        assert output.count("probability") == ROWS / 3
+        assert output.count("\trow") == ROWS / 3
 
     @pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "json"])
     def test_they_are_written_to_a_file(self, office: Office, tmp_path: Path, form: str) -> None:
@@ -155,6 +192,20 @@ class TestPredictions:
         output = said("history", "predictions", "churn", "-o", str(path), code=Exit.USAGE)
         assert "--output cannot be written: No such file or directory" in " ".join(output.split())
 
+    def test_in_a_narrow_window_ids_are_whole_and_what_is_left_out_is_said(
+        self, office: Office
+    ) -> None:
+        table, told = in_window(80, "history", "predictions", "churn", "--limit", "50")
+        assert all(key in table for key in office.answers)
+        assert "probability" in table
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d ", table)
+        assert "source" not in table
+        assert "Left out, as the window is narrow: band, version, source." in told
+        assert "-o all.csv" in told
+        table, told = in_window(150, "history", "predictions", "churn", "--limit", "50")
+        assert "source" in table
+        assert "Left out" not in told
+
 
 @pytest.mark.parametrize(
     "words",
@@ -167,10 +218,25 @@ class TestPredictions:
     ids=lambda words: words[0],
 )
 class TestSeries:
-    def test_it_is_a_table(self, words: tuple[str, ...]) -> None:
-        output = said("history", *words, "--since", "20d")
-        assert "┃" in output
-        assert len(output.splitlines()) > 4
+    def test_through_a_pipe_each_row_is_a_line_with_all_cells(
+        self, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        result = septet("history", *words, "--since", "20d")
+        assert result.exit_code == Exit.OK, result.output
+        heads, *rows = (line.split("\t") for line in result.stdout.splitlines())
+        assert rows
+        assert {len(row) for row in rows} == {len(heads)}
+
+    @pytest.mark.parametrize("width", [80, 150])
+    def test_in_a_window_no_cell_and_no_heading_is_folded(
+        self, words: tuple[str, ...], width: int
+    ) -> None:
+        table, _ = in_window(width, "history", *words, "--since", "20d")
+        page = septet("history", *words, "--since", "20d").stdout
+        assert len(table.splitlines()) - 2 == len(page.splitlines()) - 1
+        assert max(map(len, table.splitlines())) <= width
+        assert "…" not in table
 
     @pytest.mark.parametrize(
         ("form", "begin"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("json", b"{")]
@@ -219,7 +285,7 @@ class TestOnePrediction:
 def test_of_whom_nobody_asked_there_is_no_empty_table() -> None:
     output = said("history", "entity", "nobody")
     assert "No model was asked about it" in output
-    assert "┃" not in output
+    assert "measure" not in output
 
 
 def test_of_a_list_that_is_empty_it_is_said() -> None:
@@ -241,11 +307,12 @@ def test_a_backtest_is_waited_for(office: Office) -> None:
     assert (page["state"], page["rows"]) == ("done", len(office.answers))
 
 
-def test_an_erasure_is_asked_for_once_it_is_meant() -> None:
+def test_an_erasure_is_asked_for_once_it_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     # Nobody is there to say yes.
     assert septet("history", "erase", "nobody").exit_code != Exit.OK
+    monkeypatch.setenv("COLUMNS", "40")
     output = said("history", "erase", "nobody", "--yes")
-    assert "septet history erasure" in output
+    assert re.search(r"^septet history erasure [0-9a-f]{32}$", output, re.MULTILINE)
 
 
 def test_a_key_that_may_not_is_refused(office: Office, tmp_path: Path) -> None:

@@ -171,3 +171,10 @@ def test_help_imports_no_heavy_library() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_the_commands_that_mend_something_are_never_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    fixes = [line.partition("Fix: ")[2] for line in septet("doctor").output.splitlines()]
+    assert {"septet train profitability", "septet train revenue_leak"} <= set(fixes)
+    assert "none: septet train profitability" in septet("models").output

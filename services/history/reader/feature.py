@@ -8,7 +8,7 @@ from typing import Any
 
 from bentos.predictor import Predictor
 from core.errors import meant
-from core.refusals import QueryInvalid
+from core.history_faults import PathInvalid
 from services.history.answers import Chart, Series, SeriesColumn
 from services.history.questions import FeatureQuestion
 from services.history.reader import bins
@@ -86,7 +86,7 @@ class Features:
 
         Raises
         ------
-        QueryInvalid
+        PathInvalid
             There is no such input, or a filter names what there is not.
         """
         since, until = question.span
@@ -187,7 +187,7 @@ def _input(scan: Scan, feature: str) -> Column:
     said = meant(name, known)
     hint = f" ({said})" if said else ""
     fault = f"{feature[:80]!r} is no input of this time that has a distribution{hint}"
-    raise QueryInvalid("feature", fault, ", ".join(known) or "there is none")
+    raise PathInvalid("feature", fault, ", ".join(known) or "there is none")
 
 
 def _series(

@@ -157,7 +157,7 @@ class TestReplay:
     @pytest.mark.parametrize(
         ("body", "status", "code", "said"),
         [
-            ({"version": "77"}, 410, "ReleaseGone", "MLflow lists the versions"),
+            ({"version": "77"}, 410, "ReleaseGone", "are kept (`septet models churn`)"),
             ({"versoin": "9"}, 422, "FieldsInvalid", "Did you mean 'version'?"),
             ({"version": 9}, 422, "FieldsInvalid", "version"),
             ({"version": ""}, 422, "FieldsInvalid", "version"),
@@ -398,4 +398,4 @@ class TestErasure:
 
     def test_a_name_that_is_too_long_is_refused(self, house: House) -> None:
         answer = house.client().request("DELETE", f"/api/history/entities/{'x' * 3000}")
-        assert_problem(answer, 400, "QueryInvalid", "are allowed")
+        assert_problem(answer, 400, "PathInvalid", "entity has 3000 characters; 1 to 512 are")

@@ -182,6 +182,7 @@ class TestWhatIsKept:
         assert office.tell({"outcomes": rows})["kept"] == MOST_AT_ONCE
         answer = office.client.post("/api/outcomes", json={"outcomes": [*rows, LEFT]})
         assert_problem(answer, 413, "BatchTooLarge", "10,001 rows")
+        assert "send a file with `septet outcomes load`" in answer.json()["detail"]
         assert len(office.kept()) == MOST_AT_ONCE
 
 
