@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from structlog.testing import capture_logs
 
 from core import clock
 from core.access_config import LockoutConfig
 from core.denials import LockedOut
+from core.logs import configure_logs
 from core.refusals import AccessDenied
 from services.access.caller import Role
 from services.access.keys import KeyStore
@@ -25,6 +29,7 @@ from services.records import KEYS, REVISIONS, Records
 from tests.services.access.conftest import BY
 
 Make = Callable[..., str]
+FULL = Path("/dev/full")
 
 
 def id_of(key: str) -> str:
@@ -265,6 +270,29 @@ class TestDown:
         assert said == ["keys_not_followed"]
         assert [line["event"] for line in logs][-1] == "keys_followed_again"
 
+    @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+    def test_a_disk_that_was_full_for_a_while_leaves_no_revoked_key_open(
+        self, records: Records, make_key: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_key()
+        key = make_key()
+        store = KeyStore(records, poll_seconds=0.01)
+        # The alarm cannot be written either: the log is a file on the same disk.
+        with FULL.open("w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stderr", full)
+            configure_logs()
+            try:
+                store.start()
+                rename(records, "revisions", "away")
+                assert comes_true(lambda: store.is_stale)
+                rename(records, "away", "revisions")
+                KeyLedger(records).revoke(id_of(key), by=BY)
+                assert becomes_shut(store, key)
+                assert comes_true(lambda: not store.is_stale)
+            finally:
+                store.stop()
+                structlog.reset_defaults()
+
     def test_a_process_that_never_read_any_opens_to_nobody(self, make_key: Make) -> None:
         key = make_key()
         store = KeyStore(Records("postgresql://127.0.0.1:9/septet"))
@@ -304,12 +332,24 @@ def statements() -> Iterator[list[str]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
-def becomes_shut(store: KeyStore, key: str) -> bool:
-    """Say whether a key is shut before long."""
+def comes_true(what: Callable[[], bool]) -> bool:
+    """Say whether something is so before long."""
     for _ in range(100):
-        try:
-            store.identify(key)
-        except AccessDenied:
+        if what():
             return True
         time.sleep(0.05)
+    return False
+
+
+def becomes_shut(store: KeyStore, key: str) -> bool:
+    """Say whether a key is shut before long."""
+    return comes_true(lambda: is_shut(store, key))
+
+
+def is_shut(store: KeyStore, key: str) -> bool:
+    """Say whether a key does not open."""
+    try:
+        store.identify(key)
+    except AccessDenied:
+        return True
     return False
