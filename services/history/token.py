@@ -36,10 +36,10 @@ def _make(path: Path) -> None:
     draft = path.with_name(f".{NAME}.{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(handle, secrets.token_hex(_BYTES).encode())
-    finally:
-        os.close(handle)
-    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_hex(_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
         os.link(draft, path)
     finally:
         draft.unlink()

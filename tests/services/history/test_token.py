@@ -1,0 +1,42 @@
+"""The token of the historian: whole or not there, also on a disk that has no room for it."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+from services.history.token import NAME, history_token
+
+
+@contextmanager
+def nothing_fits() -> Iterator[None]:
+    """Let no file of this process grow, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_no_draft_and_the_token_is_made_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(home=tmp_path)
+    with pytest.raises(OSError, match="File too large"), nothing_fits():
+        history_token(settings)
+    assert list(tmp_path.iterdir()) == []
+    token = history_token(settings)
+    assert len(token) == 64
+    assert history_token(settings) == token
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_only_its_user_may_read_it(tmp_path: Path) -> None:
+    history_token(Settings(home=tmp_path))
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
