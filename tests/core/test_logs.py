@@ -14,11 +14,9 @@ import pytest
 import structlog
 
 from core.logs import OUTLET, Outlet, configure_logs, get_logger
+from tests.full_disk import FULL, needs_full
 
-FULL = Path("/dev/full")
 PIPE_BYTES = 4096
-
-needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -26,10 +24,10 @@ from services.access.ledger import KeyLedger
 from services.access.secret import new_id, new_key
 from services.migration import migrate
 from services.records import KEYS, REVISIONS, Records
+from tests.full_disk import FULL, comes_true, needs_full
 from tests.services.access.conftest import BY
 
 Make = Callable[..., str]
-FULL = Path("/dev/full")
 
 
 def id_of(key: str) -> str:
@@ -270,7 +268,7 @@ class TestDown:
         assert said == ["keys_not_followed"]
         assert [line["event"] for line in logs][-1] == "keys_followed_again"
 
-    @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+    @needs_full
     def test_a_disk_that_was_full_for_a_while_leaves_no_revoked_key_open(
         self, records: Records, make_key: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -330,15 +328,6 @@ def statements() -> Iterator[list[str]]:
         yield seen
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-
-def comes_true(what: Callable[[], bool]) -> bool:
-    """Say whether something is so before long."""
-    for _ in range(100):
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def becomes_shut(store: KeyStore, key: str) -> bool:

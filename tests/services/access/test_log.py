@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
 from services.runtime import Runtime
+from tests.full_disk import FULL, comes_true, needs_full
 from tests.services.conftest import MODELS, Client
 from tests.tiny import Shelf, tiny_type
 
-FULL = Path("/dev/full")
 ROW = {"tenure_months": 12, "hours": 3.5, "is_active": True, "plan": "basic", "region": "n0rth"}
 
 
@@ -115,16 +114,7 @@ def test_lines_that_cannot_be_kept_are_dropped_and_counted(
     assert b"".join(blocks).startswith(b"0\n1\n2\n")
 
 
-def comes_true(what: Callable[[], bool]) -> bool:
-    """Say whether something is so before long."""
-    for _ in range(500):
-        if what():
-            return True
-        time.sleep(0.01)
-    return False
-
-
-@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@needs_full
 def test_the_thread_outlives_a_full_disk_and_tells_how_many_lines_it_cost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.settings import Settings
 from services.history.token import NAME, history_token
-
-
-@contextmanager
-def nothing_fits() -> Iterator[None]:
-    """Let no file of this process grow, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+from tests.full_disk import nothing_fits
 
 
 def test_a_full_disk_leaves_no_draft_and_the_token_is_made_once_there_is_room(
