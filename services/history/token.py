@@ -20,14 +20,21 @@ def history_token(settings: Settings) -> str:
     ----------
     settings
         Its place, or the token itself.
+
+    Raises
+    ------
+    OSError
+        There is none, and the disk has no room for one.
     """
     if settings.history_token is not None:
         return settings.history_token.get_secret_value()
     path = settings.home / NAME
-    settings.home.mkdir(parents=True, exist_ok=True)
-    # Another process may have been first.
-    with suppress(FileExistsError):
-        _make(path)
+    # Looked for first: the platform asks for it with every question, also on a full disk.
+    if not path.exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+        # Another process may have been first.
+        with suppress(FileExistsError):
+            _make(path)
     return path.read_text(encoding="ascii").strip()
 
 

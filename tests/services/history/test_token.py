@@ -24,6 +24,15 @@ def test_a_full_disk_leaves_no_draft_and_the_token_is_made_once_there_is_room(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+def test_a_token_that_is_there_is_given_without_a_write(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    token = history_token(settings)
+    changed_ns = tmp_path.stat().st_mtime_ns
+    with nothing_fits():
+        assert history_token(settings) == token
+    assert tmp_path.stat().st_mtime_ns == changed_ns
+
+
 def test_only_its_user_may_read_it(tmp_path: Path) -> None:
     history_token(Settings(home=tmp_path))
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
