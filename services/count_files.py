@@ -108,11 +108,16 @@ class CountFile(MmapedDict):
 
 
 class Collected(MultiProcessCollector):
-    """The counts of all processes, those of this one also where no file holds them."""
+    """The counts of all processes, those of this one also where no file holds them.
+
+    Gauges tell of processes that live: one that was killed on a full disk would say for good that
+    the spool is full.
+    """
 
     def collect(self) -> Iterable[Metric]:
         """Give them, put together."""
-        files = {*map(str, Path(self._path).glob("*.db")), *CountFile.in_memory}
+        found_files = (path for path in Path(self._path).glob("*.db") if _counts(path))
+        files = {*map(str, found_files), *CountFile.in_memory}
         found: Iterable[Metric] = self.merge(sorted(files))  # type: ignore[no-untyped-call]
         return found
 
@@ -144,6 +149,18 @@ class CountFiles:
         registry = CollectorRegistry()
         Collected(registry)  # type: ignore[no-untyped-call]
         return registry
+
+
+def _counts(path: Path) -> bool:
+    """Say whether a file counts: all but the gauges of a process that is gone."""
+    kind, _, number = path.stem.rpartition("_")
+    if not kind.startswith("gauge_live"):
+        return True
+    try:
+        os.kill(int(number), 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return True
 
 
 def _content_of(path: Path) -> bytes:

@@ -12,10 +12,11 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from core.settings import ROOT
-from services.count_files import FIRST_BYTES, CountFile
+from services.count_files import FIRST_BYTES, Collected, CountFile
 from tests.full_disk import fill, nothing_fits, small_disk
 
 KEY = mmap_key("septet_shed", "septet_shed", [], [], "Refused.")
+COUNTED = mmap_key("septet_asked", "septet_asked_total", [], [], "Asked.")
 # More than the first size holds.
 MANY = [f'["m", "m", {{"route": "{number:05d}"}}, "{"x" * 100}"]' for number in range(600)]
 
@@ -137,6 +138,17 @@ def test_a_process_whose_disk_runs_full_later_counts_on(tmp_path: Path) -> None:
             count(file, key, number)
         kept = {name: value for name, value, _, _ in file.entries()}
     assert kept == dict(zip(MANY, range(len(MANY)), strict=True))
+
+
+def test_gauges_of_a_process_that_was_killed_are_not_told_any_more(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for number in (gone.pid, os.getpid()):
+        count(CountFile(str(tmp_path / f"gauge_livesum_{number}.db")), KEY, number)
+    count(CountFile(str(tmp_path / f"counter_{gone.pid}.db")), COUNTED, 5)
+    collected = Collected(None, path=str(tmp_path))  # type: ignore[no-untyped-call]
+    told = {one.name: [sample.value for sample in one.samples] for one in collected.collect()}
+    assert told == {"septet_shed": [os.getpid()], "septet_asked": [5]}
 
 
 def check(folder: Path, how: str) -> None:
