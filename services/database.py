@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ WRITES = "septet_writes"
 BUSY_SECONDS = 10.0
 # Longer than any block of ours, shorter than a person waits.
 BLOCK_SECONDS = 10.0
+
+# It makes SQLite open all that it needs to read.
+_SMALLEST_QUESTION = "SELECT 1 FROM sqlite_schema LIMIT 1"
+_NO_SHARED_INDEX = {"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMOPEN", "SQLITE_CANTOPEN"}
 
 _CONNECT_SECONDS = 5
 _PING_SECONDS = 2.0
@@ -53,6 +57,7 @@ def make_engine(url: URL) -> Engine:
             engine = sa.create_engine(
                 url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}
             )
+            event.listen(engine, "do_connect", _connect_sqlite)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -72,6 +77,23 @@ def make_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_postgres)
     event.listen(engine, "checkout", _ping_postgres)
     return engine
+
+
+def _connect_sqlite(
+    _: object, _record: object, given: Sequence[Any], options: Mapping[str, Any]
+) -> sqlite3.Connection:
+    """Open the file, also while its disk has no room for the index that its readers share."""
+    connection: sqlite3.Connection = sqlite3.connect(*given, **options)
+    try:
+        connection.execute(_SMALLEST_QUESTION)
+    except sqlite3.Error as error:
+        if error.sqlite_errorname in _NO_SHARED_INDEX:
+            connection.close()
+            connection = sqlite3.connect(*given, **options)
+            # Then the index stands in memory; others wait for as long as the connection is open.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        # Anything else the first statement meets again, and tells.
+    return connection
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

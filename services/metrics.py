@@ -2,7 +2,8 @@
 
 Labels are bounded: templates of routes, never paths; classes of status, never what a caller sent.
 Under BentoML every process counts into files of one folder, so that ``/metrics`` of any of them
-tells of all; they start from nothing with the server.
+tells of all; they start from nothing with the server. No disk that is full ends a process that
+counts (``services.count_files``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+
+from services.count_files import CountFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +67,8 @@ class Metrics:
     """
 
     def __init__(self, models: Sequence[str]) -> None:
+        # Before the first count, which makes the first file.
+        self._files = CountFiles()
         self._registry = CollectorRegistry()
         self._declared: list[tuple[type[object], str, tuple[str, ...]]] = []
         self._requests = self._counter(
@@ -209,6 +213,10 @@ class Metrics:
         found.refused += refused
         found.buckets[bisect_left(_ROWS, answered + refused)] += 1
 
+    def settle(self) -> None:
+        """Say in the log when a disk has no room for what is counted, and when it has again."""
+        self._files.settle()
+
     def page(self, *, waiting: dict[str, int], under_way: int) -> bytes:
         """Give all counts in Prometheus' text form.
 
@@ -225,8 +233,7 @@ class Metrics:
         self._under_way.set(under_way)
         registry = self._registry
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            registry = self._files.collect()
         return generate_latest(registry)
 
     @property

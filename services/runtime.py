@@ -255,6 +255,7 @@ class Runtime:
         """
         settings = self._settings = settings or load_settings()
         configure_logs(settings.log_level)
+        self.metrics.settle()
         self.platform = read_platform_config(settings)
         self._open_records(settings)
         access = self.platform.access

@@ -5,7 +5,8 @@ the database once a second for the counter of changes, and reads the rows that c
 revoked key is shut in every process within two seconds.
 
 Failure policy: while the records do not answer, the keys that were read before go on, an alarm is
-logged once, and ``age_seconds`` grows; a process that never read any opens to nobody.
+logged once, and ``age_seconds`` grows; the thread looks on, whatever was raised and whether or not
+the alarm could be written. A process that never read any opens to nobody.
 """
 
 from __future__ import annotations
@@ -202,8 +203,8 @@ class KeyStore:
             return False
         self._read_at_s = time.monotonic()
         if self._is_down:
-            self._log.info("keys_followed_again")
             self._is_down = False
+            self._log.info("keys_followed_again")
         if changed:
             self._log.info("keys_read", changed=changed, held=len(self._held))
         return True
@@ -217,9 +218,9 @@ class KeyStore:
 
     def _alarm(self, reason: str) -> None:
         """Say once that the keys are not followed any more."""
-        if not self._is_down:
+        was_down, self._is_down = self._is_down, True
+        if not was_down:
             self._log.error("keys_not_followed", reason=reason, held=len(self._held))
-        self._is_down = True
 
     def _read(self) -> int:
         """Read the rows that changed since the last time; give their number."""

@@ -1,15 +1,15 @@
 """The access log: one JSON line a request, never a key and never a feature's value.
 
 Failure policy: lines wait in memory for a thread to write them, so that a slow reader of standard
-error stalls no request; beyond ``MOST_LINES`` they are dropped, and the count of the dropped is
-logged and shown as a metric. The lines have the shape of every other log of ours, but are written
-without `structlog`, which takes longer over one than the gate over a whole request.
+error stalls no request; beyond ``MOST_LINES`` they are dropped, and so are those that could not be
+written, as on a full disk. The thread goes on; how many were dropped is shown as a metric, and
+logged with the next lines that can be written. The lines have the shape of every other log of ours,
+but are written without `structlog`, which takes longer over one than the gate over a whole request.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from core import clock
+from core.logs import OUTLET
 
 if TYPE_CHECKING:
     from bentos.reply import Reply
@@ -38,10 +39,11 @@ class Lines:
     """
 
     def __init__(self, write: Callable[[bytes], object] | None = None) -> None:
-        self._write = write or _to_stderr
+        self._write = write or OUTLET.put
         self._waiting: list[bytes] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._told = 0
         self.dropped = 0
 
     def info(self, line: bytes) -> None:
@@ -65,19 +67,22 @@ class Lines:
             self._thread = None
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits; what cannot be written is dropped and counted."""
         waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._write(b"\n".join(waiting) + b"\n")
+        dropped = self.dropped
+        told = [] if dropped == self._told else [_tell(dropped)]
+        if not waiting and not told:
+            return
+        try:
+            self._write(b"\n".join([*waiting, *told]) + b"\n")
+        except Exception:  # noqa: BLE001 - counted; a thread that ends would write nothing again
+            self.dropped += len(waiting)
+        else:
+            self._told = dropped
 
     def _follow(self) -> None:
-        told = 0
         while not self._stop.wait(FLUSH_SECONDS):
             self.flush()
-            if self.dropped > told:
-                told = self.dropped
-                line = {"event": "access_log_dropped", "level": "warning", "lines": told}
-                self.info(orjson.dumps(line))
         self.flush()
 
 
@@ -133,7 +138,11 @@ class AccessLog:
         self.lines.info(orjson.dumps(line))
 
 
-def _to_stderr(block: bytes) -> None:
-    """Write whole lines at once, so that no other writer's line falls in between."""
-    sys.stderr.buffer.write(block)
-    sys.stderr.buffer.flush()
+def _tell(dropped: int) -> bytes:
+    line = {
+        "event": "access_log_dropped",
+        "level": "warning",
+        "timestamp": clock.now(),
+        "lines": dropped,
+    }
+    return orjson.dumps(line)

@@ -20,14 +20,21 @@ def history_token(settings: Settings) -> str:
     ----------
     settings
         Its place, or the token itself.
+
+    Raises
+    ------
+    OSError
+        There is none, and the disk has no room for one.
     """
     if settings.history_token is not None:
         return settings.history_token.get_secret_value()
     path = settings.home / NAME
-    settings.home.mkdir(parents=True, exist_ok=True)
-    # Another process may have been first.
-    with suppress(FileExistsError):
-        _make(path)
+    # Looked for first: the platform asks for it with every question, also on a full disk.
+    if not path.exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+        # Another process may have been first.
+        with suppress(FileExistsError):
+            _make(path)
     return path.read_text(encoding="ascii").strip()
 
 
@@ -36,10 +43,10 @@ def _make(path: Path) -> None:
     draft = path.with_name(f".{NAME}.{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(handle, secrets.token_hex(_BYTES).encode())
-    finally:
-        os.close(handle)
-    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_hex(_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
         os.link(draft, path)
     finally:
         draft.unlink()

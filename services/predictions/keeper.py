@@ -2,8 +2,9 @@
 
 Both take milliseconds, which a request should not wait for; a thread does them.
 
-Failure policy: without room on the disk, or within what the spool may take, there is no next
-segment; it is tried again twice a second, and the state tells why there is none.
+Failure policy: without room on the disk, or within what the spool may take, or while its folder
+cannot be looked at, there is no next segment; the thread goes on, it is tried again twice a second,
+and the state tells why there is none.
 """
 
 from __future__ import annotations
@@ -110,9 +111,16 @@ class Keeper:
     def _look(self) -> None:
         """See what the folder holds, and make the next segment."""
         with self._lock:
-            self._measure()
+            try:
+                self._measure()
+            except OSError as error:
+                # A thread that ends would make no segment again, once the disk is well.
+                self._block(f"the spool cannot be looked at: {error.strerror or error}")
+                return
             if self._next is None:
                 self._next = self._make(self._segment_bytes)
+            else:
+                self._unblock()
 
     def _measure(self) -> None:
         held, oldest_s = 0, None
@@ -136,9 +144,7 @@ class Keeper:
             self._block(f"no segment can be made: {error.strerror or error}")
             return None
         self.held_bytes += size
-        if self.blocked is not None:
-            self._log.info("spool_has_room", held_bytes=self.held_bytes)
-        self.blocked = None
+        self._unblock()
         return segment
 
     def _make_one(self, size: int) -> Segment:
@@ -155,9 +161,14 @@ class Keeper:
         raise AssertionError("it is tried at least once")
 
     def _block(self, reason: str) -> None:
-        if self.blocked is None:
+        was_blocked, self.blocked = self.blocked is not None, reason
+        if not was_blocked:
             self._log.error("spool_full", reason=reason)
-        self.blocked = reason
+
+    def _unblock(self) -> None:
+        was_blocked, self.blocked = self.blocked is not None, None
+        if was_blocked:
+            self._log.info("spool_has_room", held_bytes=self.held_bytes)
 
     def _finish(self) -> None:
         while self._full:

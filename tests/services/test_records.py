@@ -13,6 +13,7 @@ from core.denials import RecordsBehind, RecordsDown
 from core.errors import ConfigError
 from services.migration import migrate
 from services.records import KEYS, KEYS_COUNTER, Records, next_revision
+from tests.full_disk import nothing_fits
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_a_file_that_is_no_database_is_told(file: Path) -> None:
     file.write_bytes(b"no database" * 1000)
     with pytest.raises(RecordsDown, match="file is not a database"):
         migrate(Records(f"sqlite:///{file}"))
+
+
+def test_a_full_disk_is_no_reason_not_to_read(file: Path) -> None:
+    records = Records(f"sqlite:///{file}")
+    migrate(records)
+    with nothing_fits():
+        for _ in range(2):
+            records.require_migrated()
+        with pytest.raises(RecordsDown), records.writing() as connection:
+            next_revision(connection, KEYS_COUNTER)
+    with records.writing() as connection:
+        assert next_revision(connection, KEYS_COUNTER) == 1
 
 
 def test_only_the_owner_reads_the_file(file: Path) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from structlog.testing import capture_logs
 
 from core import clock
 from core.access_config import LockoutConfig
 from core.denials import LockedOut
+from core.logs import configure_logs
 from core.refusals import AccessDenied
 from services.access.caller import Role
 from services.access.keys import KeyStore
@@ -22,6 +24,7 @@ from services.access.ledger import KeyLedger
 from services.access.secret import new_id, new_key
 from services.migration import migrate
 from services.records import KEYS, REVISIONS, Records
+from tests.full_disk import FULL, comes_true, needs_full
 from tests.services.access.conftest import BY
 
 Make = Callable[..., str]
@@ -265,6 +268,29 @@ class TestDown:
         assert said == ["keys_not_followed"]
         assert [line["event"] for line in logs][-1] == "keys_followed_again"
 
+    @needs_full
+    def test_a_disk_that_was_full_for_a_while_leaves_no_revoked_key_open(
+        self, records: Records, make_key: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_key()
+        key = make_key()
+        store = KeyStore(records, poll_seconds=0.01)
+        # The alarm cannot be written either: the log is a file on the same disk.
+        with FULL.open("w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stderr", full)
+            configure_logs()
+            try:
+                store.start()
+                rename(records, "revisions", "away")
+                assert comes_true(lambda: store.is_stale)
+                rename(records, "away", "revisions")
+                KeyLedger(records).revoke(id_of(key), by=BY)
+                assert becomes_shut(store, key)
+                assert comes_true(lambda: not store.is_stale)
+            finally:
+                store.stop()
+                structlog.reset_defaults()
+
     def test_a_process_that_never_read_any_opens_to_nobody(self, make_key: Make) -> None:
         key = make_key()
         store = KeyStore(Records("postgresql://127.0.0.1:9/septet"))
@@ -306,10 +332,13 @@ def statements() -> Iterator[list[str]]:
 
 def becomes_shut(store: KeyStore, key: str) -> bool:
     """Say whether a key is shut before long."""
-    for _ in range(100):
-        try:
-            store.identify(key)
-        except AccessDenied:
-            return True
-        time.sleep(0.05)
+    return comes_true(lambda: is_shut(store, key))
+
+
+def is_shut(store: KeyStore, key: str) -> bool:
+    """Say whether a key does not open."""
+    try:
+        store.identify(key)
+    except AccessDenied:
+        return True
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from services.app import create_app
 from services.docs import docs_files
 from services.gate import Gate
 from services.runtime import Runtime
+from tests.full_disk import FULL, comes_true, needs_full
 from tests.services.conftest import MODELS, Client
 from tests.tiny import Shelf, tiny_type
 
@@ -110,6 +112,29 @@ def test_lines_that_cannot_be_kept_are_dropped_and_counted(
     lines.start()
     lines.stop()
     assert b"".join(blocks).startswith(b"0\n1\n2\n")
+
+
+@needs_full
+def test_the_thread_outlives_a_full_disk_and_tells_how_many_lines_it_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = Lines()
+    with FULL.open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        lines.start()
+        for _ in range(2):
+            lines.info(b"{}")
+        assert comes_true(lambda: lines.dropped == 2)
+    path = tmp_path / "log"
+    with path.open("w", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stderr", file)
+        lines.info(b'{"event": "request"}')
+        assert comes_true(lambda: path.stat().st_size > 0)
+        lines.stop()
+    request, told = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert request == {"event": "request"}
+    assert (told["event"], told["lines"]) == ("access_log_dropped", 2)
+    assert lines.dropped == 2
 
 
 def test_a_level_above_info_silences_it(tmp_path: Path) -> None:

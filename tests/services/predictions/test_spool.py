@@ -21,6 +21,7 @@ from core.settings import ROOT
 from services.predictions.keeper import Keeper
 from services.predictions.segment import Kind, Record, Segment, read_segment
 from services.predictions.spool import Spool
+from tests.full_disk import comes_true
 
 SMALL = 1 << 16
 RELEASE = ("churn", "1")
@@ -180,6 +181,24 @@ def test_without_room_nothing_is_answered_until_there_is_room_again(tmp_path: Pa
 
     run(body)
     assert records_in(tmp_path)[-1].body == b"again"
+
+
+def test_a_folder_that_was_away_for_a_while_is_used_again(tmp_path: Path) -> None:
+    folder, away = tmp_path / "spool", tmp_path / "away"
+    with opened(folder) as spool:
+        assert comes_true(lambda: len(list(folder.glob("*.open"))) == 2)
+        folder.rename(away)
+        assert comes_true(lambda: spool.is_full)
+        away.rename(folder)
+        assert comes_true(lambda: not spool.is_full)
+
+        async def body() -> None:
+            for number in range(2 * SMALL // 1000):
+                keep(spool, b"%04d" % number * 250)
+                await asyncio.sleep(0.001)
+
+        run(body)
+    assert len(finished(folder)) > 1
 
 
 def test_without_room_it_goes_on_when_it_may_and_counts(tmp_path: Path) -> None:
