@@ -50,6 +50,7 @@ from services.history.answers import (
 from services.history.questions import (
     PAGE_ROWS,
     BacktestQuestion,
+    BacktestView,
     CompareQuestion,
     EntityQuestion,
     FeatureQuestion,
@@ -258,12 +259,13 @@ def _add_backtests(router: APIRouter, runtime: Runtime) -> None:
         "/backtests/{backtest_id}",
         summary="How far a backtest is",
         response_model=BacktestPage,
-        responses=route_errors(BacktestUnknown, HistoryDown),
+        responses=_PICTURE | route_errors(BacktestUnknown, QueryInvalid, HistoryDown),
     )
-    async def state(request: Request, backtest_id: str) -> Response:
-        """Tell how far a backtest is, and what it found."""
-        question = ReplayQuestion()
-        return await _ask(runtime, request, "backtest-read", question, subject=backtest_id)
+    async def state(
+        request: Request, backtest_id: str, query: Annotated[BacktestView, Query()]
+    ) -> Response:
+        """Tell how far a backtest is, and what it found: data, or a picture of its days."""
+        return await _ask(runtime, request, "backtest-read", query, subject=backtest_id)
 
 
 def _add_erasures(router: APIRouter, runtime: Runtime) -> None:
@@ -340,7 +342,7 @@ async def _ask(
     runtime: Runtime,
     request: Request,
     name: str,
-    question: Period | ReplayQuestion,
+    question: Period | ReplayQuestion | BacktestView,
     *,
     subject: str = "",
     status: int = 200,

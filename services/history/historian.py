@@ -36,14 +36,22 @@ from core.contract import Contract
 from core.errors import SeptetError
 from core.history_faults import BacktestUnknown
 from core.logs import configure_logs, get_logger
+from core.refusals import QueryInvalid
 from core.registry import Registry
 from core.settings import Settings, load_settings
 from services.fields import query_refusal
 from services.history.log import PredictionLog
 from services.history.masking import open_masking
-from services.history.questions import BacktestQuestion, ReplayQuestion
+from services.history.questions import BacktestQuestion, BacktestView
 from services.history.reader.archive import Archive
-from services.history.reader.library import Answer, Asking, Library, page_answer, questions_of
+from services.history.reader.library import (
+    Answer,
+    Asking,
+    Library,
+    page_answer,
+    questions_of,
+    series_answer,
+)
 from services.history.reader.naming import Columns
 from services.history.reader.profiles import ReleasedProfiles
 from services.history.token import history_token
@@ -181,13 +189,19 @@ def questions_of_jobs(jobs: BacktestJobs) -> Questions:
     def begin(question: BacktestQuestion, _: Asking) -> Answer:
         return page_answer(jobs.start(question))
 
-    def read(_: ReplayQuestion, asking: Asking) -> Answer:
+    def read(view: BacktestView, asking: Asking) -> Answer:
         page = jobs.read(asking.subject)
         if asking.models is not None and page.model not in asking.models:
             raise BacktestUnknown(asking.subject)
-        return page_answer(page)
+        if view.format == "json":
+            return page_answer(page)
+        if page.series is None:
+            raise QueryInvalid(
+                "format", f"is {view.format}, and the backtest is {page.state}", "json is allowed"
+            )
+        return series_answer(page.series, view.format)
 
-    return {"backtest": (BacktestQuestion, begin), "backtest-read": (ReplayQuestion, read)}
+    return {"backtest": (BacktestQuestion, begin), "backtest-read": (BacktestView, read)}
 
 
 def main() -> int:

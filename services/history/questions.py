@@ -240,6 +240,12 @@ class ReplayQuestion(_Asked):
     )
 
 
+class BacktestView(_Asked):
+    """In which form a backtest is told."""
+
+    format: Picture = Field(default="json", description="Data; once it is done, or a picture.")
+
+
 class BacktestQuestion(Filters):
     """Which past traffic a version is asked again."""
 

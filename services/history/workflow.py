@@ -37,7 +37,7 @@ MOST_WAITING = 8
 KEPT_DAYS = 30
 _NAME = "septet-history"
 # Of the order of the steps: a job that another order began is not gone on with.
-_VERSION = "backtest-2"
+_VERSION = "backtest-3"
 _QUEUE = "backtests"
 _POLL_SECONDS = 0.5
 # A part that ends the historian would end it at each start.

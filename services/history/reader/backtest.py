@@ -20,6 +20,7 @@ from services.history.reader.filters import condition
 from services.history.reader.prediction import prediction_of
 from services.history.reader.replay import again, answer_of, left_out, unknown_to
 from services.history.reader.scan import Period, Scan
+from services.history.reader.units import RATIO, unit_of
 from services.predictions.description import inputs_of
 
 # Some seconds of work: so much is done again after a crash.
@@ -40,6 +41,7 @@ class Tally:
 
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_SUMS, 0.0))
     notes: list[str] = field(default_factory=list)
+    unit: str | None = None
 
     def add(self, name: str, value: float = 1.0) -> None:
         """Add to a sum."""
@@ -104,8 +106,8 @@ class Backtests:
         Returns
         -------
         dict
-            The sums, ``notes``, and ``after`` for the next part; nothing there when the day is
-            done.
+            The sums, ``notes``, ``unit``, and ``after`` for the next part; nothing there when the
+            day is done.
         """
         kind = self.kind_of(question.model)
         start = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
@@ -135,7 +137,8 @@ class Backtests:
         more = None
         if len(rows) == self.part_rows:
             more = [rows[-1]["at"].isoformat(), rows[-1]["prediction_id"].hex()]
-        return {"day": day, "after": more, "notes": [*notes, *tally.notes], **tally.sums}
+        told = {"notes": [*notes, *tally.notes], "unit": tally.unit}
+        return {"day": day, "after": more, **told, **tally.sums}
 
     def _scan(self, question: BacktestQuestion, start: datetime) -> Scan:
         """Find the files of a day, with the columns of the whole period: filters may name them."""
@@ -197,9 +200,10 @@ class Backtests:
         scan: Scan,
     ) -> Tally:
         """Ask rows again and compare."""
-        tally = Tally()
         release = self.archive.open(question.model, question.against)
-        is_share = release.contract.config.target.positive is not None
+        config = release.contract.config
+        tally = Tally(unit=unit_of(config, kind, kind.HEADLINE))
+        is_share = config.target.positive is not None
         kept = []
         for row, one in rows:
             if one.masked or one.version not in scan.releases:
@@ -309,6 +313,7 @@ def page_of(
 
 def _series(question: BacktestQuestion, parts: Sequence[Part]) -> Series:
     """Give means and errors by day."""
+    unit = next((part["unit"] for part in parts), None)
     rows = []
     for sums in parts:
         answered, told = sums["rows"] - sums["refused"], sums["told"]
@@ -316,19 +321,27 @@ def _series(question: BacktestQuestion, parts: Sequence[Part]) -> Series:
             [
                 f"{sums['day']}T00:00:00+00:00",
                 int(sums["rows"]),
-                *(sums[name] / answered if answered else None for name in ("was_sum", "now_sum")),
-                *(sums[name] / told if told else None for name in ("was_error", "now_error")),
+                *(sums[name] / answered if answered else None for name in ("now_sum", "was_sum")),
+                *(sums[name] / told if told else None for name in ("now_error", "was_error")),
             ]
         )
-    names = ("was_mean", "now_mean", "was_error", "now_error")
     return Series(
-        title=f"{question.model}: what was answered, and what version {question.against} answers",
+        title=f"{question.model}: what version {question.against} answers, and what was answered",
         columns=[
             SeriesColumn(name="day", kind="time", unit=None),
             SeriesColumn(name="rows", kind="integer", unit="predictions"),
-            *(SeriesColumn(name=name, kind="number", unit=None) for name in names),
+            SeriesColumn(name="mean", kind="number", unit=unit),
+            SeriesColumn(name="mean_was", kind="number", unit=unit),
+            # Of a share the error is squared.
+            *(
+                SeriesColumn(name=name, kind="number", unit=None if unit == RATIO else unit)
+                for name in ("error", "error_was")
+            ),
         ],
         rows=rows,
-        chart=Chart(kind="line", x="day", y=["was_mean", "now_mean"], low=None, high=None, by=None),
+        chart=Chart(
+            kind="line", x="day", y=["mean", "error"], low=None, high=None, by=None,
+            step="day", reference=["mean_was", "error_was"],
+        ),
         notes=total_of(parts)["notes"],
-    )
+    )  # fmt: skip

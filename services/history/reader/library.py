@@ -171,12 +171,14 @@ class Library:
 
     def trend(self, question: TrendsQuestion, _: Asking) -> Answer:
         """Give how predictions went over time."""
-        return _series(self.trends.read(question, self._kind(question.model)), question.format)
+        return series_answer(
+            self.trends.read(question, self._kind(question.model)), question.format
+        )
 
     def compare(self, question: CompareQuestion, _: Asking) -> Answer:
         """Give two sides beside each other."""
         found = self.comparisons.read(question, self._kind(question.model))
-        return _series(found, question.format)
+        return series_answer(found, question.format)
 
     def feature(self, question: FeatureQuestion, asking: Asking) -> Answer:
         """Give how an input was distributed."""
@@ -184,12 +186,12 @@ class Library:
         found = self.features.read(question, asking.subject, kind)
         name = asking.subject.removeprefix("input.")
         unit = unit_of(self._config_of(question.model), kind, f"input.{name}")
-        return _series(_of_input(found, question, kind, unit), question.format)
+        return series_answer(_of_input(found, question, kind, unit), question.format)
 
     def entity(self, question: EntityQuestion, asking: Asking) -> Answer:
         """Give one entity, as all models saw it."""
         found = self.entities.read(question, asking.subject, asking.models)
-        return _series(found, question.format)
+        return series_answer(found, question.format)
 
     def erasure(self, _question: BaseModel, asking: Asking) -> Answer:
         """Tell what became of an erasure."""
@@ -220,7 +222,8 @@ def page_answer(page: BaseModel) -> Answer:
     return Answer(page.model_dump_json().encode())
 
 
-def _series(series: Series, form: str) -> Answer:
+def series_answer(series: Series, form: str) -> Answer:
+    """Give a series as JSON, or as a picture."""
     return page_answer(series) if form == "json" else Answer(draw(series, form), PICTURES[form])
 
 

@@ -161,8 +161,11 @@ def test_one_that_cannot_be_gone_on_with_says_why(house: House) -> None:
 
 def test_what_was_not_foreseen_stands_in_the_log_alone(house: House) -> None:
     stumble(house.historian.home, STRANGE, 40)
-    found = ended(house, begin(house))
+    identity = begin(house)
+    found = ended(house, identity)
     assert found["state"] == "failed"
+    picture = house.get(f"backtests/{identity}", format="svg")
+    assert_problem(picture, 400, "QueryInvalid", "is svg, and the backtest is failed")
     assert SECRET not in json.dumps(found)
     assert "log" in found["reason"]
     assert SECRET in (house.historian.home / "historian.log").read_text()

@@ -91,7 +91,7 @@ def assert_right(house: House, page: dict[str, Any]) -> None:
     assert [row["day"][:10] for row in rows] == sorted(days)
     for row in rows:
         was, now = np.mean(days[row["day"][:10]], axis=0)
-        assert (row["rows"], row["was_mean"], row["now_mean"]) == pytest.approx(
+        assert (row["rows"], row["mean_was"], row["mean"]) == pytest.approx(
             (len(days[row["day"][:10]]), was, now)
         )
 
@@ -100,6 +100,16 @@ def test_its_sums_are_those_of_plain_numpy(house: House) -> None:
     page = begin(house)
     assert (page["state"], page["rows"], page["series"]) == ("running", 0, None)
     assert_right(house, ended(house, page["backtest_id"]))
+
+
+def test_what_it_found_comes_as_a_picture_with_units(house: House) -> None:
+    identity = begin(house)["backtest_id"]
+    columns = {one["name"]: one["unit"] for one in ended(house, identity)["series"]["columns"]}
+    assert (columns["mean"], columns["mean_was"], columns["error"]) == ("ratio", "ratio", None)
+    for form, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        picture = house.get(f"backtests/{identity}", format=form)
+        assert picture.status_code == 200, picture.text
+        assert picture.content.startswith(start)
 
 
 def test_the_version_that_answered_changes_nothing(house: House) -> None:
