@@ -290,7 +290,7 @@ def test_of_whom_nobody_asked_there_is_no_empty_table() -> None:
 
 def test_of_a_list_that_is_empty_it_is_said() -> None:
     output = said("history", "predictions", "churn", "--entity", "nobody")
-    assert output.strip() == "There is nothing of this in the log."
+    assert output.strip() == "No predictions in this time."
 
 
 def test_outcomes_say_where_they_belong() -> None:
