@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from uuid_utils import uuid7
 
 from tests.services.conftest import assert_problem
 from tests.services.history.archive_house import House, build_house
@@ -33,7 +32,7 @@ class TestFields:
         [
             ("trends", {"model": "chrun"}, "ModelUnknown",
              ("model", "is 'chrun'", "one of profitability, churn,")),
-            (f"predictions/{uuid7()}", {}, "PredictionUnknown",
+            ("predictions/01a2233d-fc9a-77d1-9fc3-0653f532e5cc", {}, "PredictionUnknown",
              ("prediction_id", "is the id of no prediction", "prediction_id of an answer")),
             ("backtests/nothing", {}, "BacktestUnknown",
              ("backtest_id", "is 'nothing'", "POST /api/history/backtests")),
