@@ -27,7 +27,8 @@ def test_no_command_of_an_error_is_folded(
     for command in (
         "`python -m services.history.historian`",
         "`septet up`",
-        "`septet predict`.",
+        "`septet predict`",
+        "`septet outcomes load`",
         "`X-API-Key`.",
     ):
         assert command in shown

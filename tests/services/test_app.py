@@ -152,7 +152,7 @@ class TestBatch:
             ({"rows": {}}, 422, "rows: is not a list"),
             ([EXAMPLE], 422, "body: is not an object"),
             ({"rows": [EXAMPLE], "explain": True}, 422, "explain: is not a field of a batch"),
-            ({"rows": [EXAMPLE] * 51}, 413, "The batch has 51 rows; at most 50 are answered"),
+            ({"rows": [EXAMPLE] * 51}, 413, "The batch has 51 rows; at most 50 are taken"),
         ],
     )
     def test_another_body_is_refused(
