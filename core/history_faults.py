@@ -164,7 +164,8 @@ class PathInvalid(QueryInvalid):
     def __init__(self, name: str, fault: str, allowed: str) -> None:
         # Past the sentence of a query, whose names bear a question mark.
         problem = FieldProblem(name, fault, allowed)
-        SeptetError.__init__(self, f"{name} {fault}; {allowed}.", problems=[problem])
+        end = "" if allowed.endswith(("?", ".")) else "."
+        SeptetError.__init__(self, f"{name} {fault}; {allowed}{end}", problems=[problem])
 
 
 class PredictionUnknown(NotFound):
