@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from benchmarks.history.traffic import MODEL
 from services.history.decoding import OUTCOMES_OF
 from services.history.log import PredictionLog
-from services.history.reader.outcomes import time_of
+from services.history.reader.times import time_of
 
 DAYS = 30
 PAGE = 100

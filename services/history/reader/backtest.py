@@ -209,7 +209,7 @@ class Backtests:
             if one.masked or one.version not in scan.releases:
                 tally.add("left_out")
             else:
-                kept.append((one, row.get("outcome_value") if row.get("outcome_steps") else None))
+                kept.append((one, happened_to(row, kind)))
         told = again(release, [one for one, _ in kept], scan.releases)
         known = inputs_of(release.contract)
         unknown = sorted({name for one, _ in kept for name in unknown_to(known, one)})
@@ -226,10 +226,59 @@ class Backtests:
             for name, answer in (("was", was), ("now", now)):
                 tally.add(f"{name}_sum", value_of(answer["result"], kind.HEADLINE))
                 if outcome is not None and kind.FORETELLS:
-                    missed = value_of(answer["result"], kind.FORETELLS) - outcome
+                    said = outcome.cut(answer["result"], kind)
+                    missed = value_of(said, kind.FORETELLS) - outcome.value
                     tally.add(f"{name}_error", missed**2 if is_share else abs(missed))
             tally.add("told", float(outcome is not None and kind.FORETELLS is not None))
         return tally
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What happened, and of which steps, in an answer about many.
+
+    Parameters
+    ----------
+    value
+        Of all these steps.
+    steps
+        Their times; nothing for an answer without steps.
+    """
+
+    value: float
+    steps: frozenset[datetime] | None
+
+    def cut(self, result: Mapping[str, Any], kind: type[Predictor]) -> Mapping[str, Any]:
+        """Leave in a result the steps whose outcome is known.
+
+        Parameters
+        ----------
+        result
+            Plain data.
+        kind
+            The model's predictor.
+        """
+        if self.steps is None or kind.STEPS is None:
+            return result
+        name, _, time = kind.STEPS.partition(".")
+        known = [one for one in result[name] if datetime.fromisoformat(one[time]) in self.steps]
+        return {**result, name: known}
+
+
+def happened_to(row: Mapping[str, Any], kind: type[Predictor]) -> Happened | None:
+    """Give what is known to have happened, of a row that was read with it.
+
+    Parameters
+    ----------
+    row
+        As ``outcomes.joined_few`` gives it.
+    kind
+        The model's predictor.
+    """
+    value = row.get("told_value" if kind.STEPS else "outcome_value")
+    if value is None or not row.get("outcome_steps"):
+        return None
+    return Happened(value, frozenset(row["told_steps"]) if kind.STEPS else None)
 
 
 def value_of(result: Mapping[str, Any], path: str) -> float:

@@ -12,21 +12,19 @@ steps is known once that of each is. A receipt alone tells what is known so far,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-
-import orjson
 
 from bentos.predictor import Predictor
 from services.history.decoding import OUTCOMES_OF
 from services.history.reader.columns import INPUT, RESULT
 from services.history.reader.scan import Period, Scan
+from services.history.reader.times import time_of, times_of
 
 # An id is made a little before the row is kept; a clock that was set back adds to it.
 ID_MARGIN = timedelta(hours=2)
 # Files of outcomes are of a month: so near each other, periods lead to the same ones.
 _NEAR = timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Reserved by DuckDB.
 _AT = '"at"'
 _FIELDS = ("value", "amount", "happened_at")
@@ -55,8 +53,14 @@ _KNOWN = """
     max(happened_at) AS outcome_at, max(told_at) AS outcome_told_at
 """
 _WITH_KNOWN = """
-    s.*, k.* EXCLUDE (prediction_id, outcome_value, outcome_steps, valued_steps),
+    s.*, k.* EXCLUDE (prediction_id, outcome_value, outcome_steps, told_steps),
     {value} AS outcome_value, coalesce(k.outcome_steps, 0) AS outcome_steps
+"""
+# Of many steps those whose outcome is told, and what was said of just these.
+_SO_FAR = """,
+    k.told_steps, k.outcome_value AS told_value,
+    list_sum([one[2] FOR one IN list_zip({times}, {values}) IF list_contains(k.told_steps, one[1])])
+        AS foretold_value
 """
 _KNOWN_TO = "LEFT JOIN known k ON k.prediction_id = s.prediction_id"
 
@@ -83,7 +87,8 @@ def joined(predictions: str, kind: type[Predictor]) -> str:
     str
         SQL of the same rows with ``outcome_value``, ``outcome_amount``, ``outcome_steps``,
         ``outcome_at`` and ``outcome_told_at``. Where an answer is about many steps, the value is
-        their sum, and null until all of them have one.
+        their sum, and null until all of them have one; ``told_steps`` are the times of those that
+        have, ``told_value`` and ``foretold_value`` the sums over these alone.
     """
     # In memory are their keys alone, however many columns they have.
     keys = f"SELECT {needs(kind)} FROM ({predictions})"
@@ -101,16 +106,30 @@ def joined_few(predictions: str, kind: type[Predictor], *, files: str = "$told")
 def _with_known(kind: type[Predictor]) -> str:
     """Write the columns of predictions ``s`` with what is known of them, ``k``."""
     value = "k.outcome_value"
-    if (steps := _steps(kind)) is not None:
-        value = f"CASE WHEN k.valued_steps >= {steps} THEN {value} END"
-    return _WITH_KNOWN.format(value=value)
+    if (steps := steps_of(kind, "s.")) is not None:
+        value = f"CASE WHEN len(k.told_steps) >= {steps} THEN {value} END"
+    known = _WITH_KNOWN.format(value=value)
+    if not kind.STEPS:
+        return known
+    column = f"s.{RESULT}{kind.STEPS.partition('.')[0]}"
+    foretold = (kind.FORETELLS or "").partition(".")[2]
+    values = f"CAST(json_extract_string({column}, '$[*].{foretold}') AS DOUBLE[])"
+    return known + _SO_FAR.format(times=_times(kind, column), values=values)
 
 
-def _steps(kind: type[Predictor]) -> str | None:
-    """Write of how many steps a prediction ``s`` is; nothing for a model without."""
+def steps_of(kind: type[Predictor], of: str = "") -> str | None:
+    """Write of how many steps a prediction is; nothing for a model without.
+
+    Parameters
+    ----------
+    kind
+        The model's predictor.
+    of
+        What stands before the names of columns.
+    """
     if kind.STEPS:
-        return f"json_array_length(s.{RESULT}{kind.STEPS.partition('.')[0]})"
-    return f"s.{INPUT}{kind.WEEKS}" if kind.WEEKS else None
+        return f"json_array_length({of}{RESULT}{kind.STEPS.partition('.')[0]})"
+    return f"{of}{INPUT}{kind.WEEKS}" if kind.WEEKS else None
 
 
 def _known(kind: type[Predictor], source: str) -> str:
@@ -134,21 +153,11 @@ def _known(kind: type[Predictor], source: str) -> str:
         FROM hits GROUP BY ALL
     ),
     known AS (
-        SELECT prediction_id, {_KNOWN}, count(value) AS valued_steps
+        SELECT prediction_id, {_KNOWN},
+               list(step ORDER BY step) FILTER (value IS NOT NULL) AS told_steps
         FROM by_step GROUP BY prediction_id
     )
     """
-
-
-def time_of(key: bytes) -> datetime:
-    """Give the time at which an id was made.
-
-    Parameters
-    ----------
-    key
-        A UUID of version 7: milliseconds since 1970 in its first 6 bytes (RFC 9562).
-    """
-    return _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))
 
 
 def has_steps(kind: type[Predictor]) -> bool:
@@ -304,13 +313,6 @@ def about_many(
     return periods
 
 
-def times_of(row: Mapping[str, Any], path: str) -> list[datetime]:
-    """Give the times of the steps of an answer; the path is the model's ``STEPS``."""
-    steps, _, time = path.partition(".")
-    found = [datetime.fromisoformat(step[time]) for step in orjson.loads(row[RESULT + steps])]
-    return [at.replace(tzinfo=at.tzinfo or UTC) for at in found]
-
-
 def _belongs(kind: type[Predictor], of: Mapping[str, str] | None = None) -> str:
     """Write when an outcome by entity belongs to a prediction.
 
@@ -328,16 +330,19 @@ def _belongs(kind: type[Predictor], of: Mapping[str, str] | None = None) -> str:
 def _about_steps(kind: type[Predictor], named: Mapping[str, str]) -> str | None:
     """Write when an outcome is about one of many steps; nothing for a model without."""
     if kind.STEPS:
-        steps, _, time = kind.STEPS.partition(".")
-        times = (
-            f"CAST(json_extract_string({named[RESULT + steps]}, '$[*].{time}') AS TIMESTAMPTZ[])"
-        )
-        return f"list_contains({times}, o.as_of)"
+        column = named[RESULT + kind.STEPS.partition(".")[0]]
+        return f"list_contains({_times(kind, column)}, o.as_of)"
     if kind.WEEKS:
         as_of, weeks = named["as_of"], named[INPUT + kind.WEEKS]
         end = f"{as_of} + to_days(CAST(7 * {weeks} AS INTEGER))"
         return f"o.as_of >= {as_of} AND o.as_of < {end}"
     return None
+
+
+def _times(kind: type[Predictor], column: str) -> str:
+    """Write the times of the steps that a column holds."""
+    time = (kind.STEPS or "").partition(".")[2]
+    return f"CAST(json_extract_string({column}, '$[*].{time}') AS TIMESTAMPTZ[])"
 
 
 def unmatched(scan: Scan, kind: type[Predictor]) -> str:

@@ -19,6 +19,7 @@ from services.history.reader.columns import INPUT
 from services.history.reader.database import Database
 from services.history.reader.prediction import lineage_of, prediction_of
 from services.history.reader.scan import Scan
+from services.history.reader.times import time_of, times_of
 
 Notes = tuple[str, ...]
 _Found = tuple[Prediction, dict[str, Any], Scan]
@@ -103,7 +104,7 @@ class Receipts:
 
     def _find_in(self, model: str, key: bytes) -> _Found | int:
         """Give a prediction; else how many files could not be read in which it may stand."""
-        at = outcomes.time_of(key)
+        at = time_of(key)
 
         def scan() -> Scan:
             return self.database.scanner.scan(
@@ -130,7 +131,7 @@ class Receipts:
         """Give what is known of what happened, and what a reader must know of that."""
         kind = self.kind_of(model)
         query, params = outcomes.of_one(row, kind)
-        about = outcomes.about_one(row, kind, outcomes.time_of(row["prediction_id"]))
+        about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
 
         def scan() -> Scan:
             return self.database.scanner.scan(outcomes.place_of(model), about=about)
@@ -180,7 +181,7 @@ def _steps_in(row: dict[str, Any], kind: type[Predictor]) -> int | None:
 def _begins(row: dict[str, Any], kind: type[Predictor]) -> list[datetime]:
     """Give when each step of an answer begins, in order; nothing where it is not about many."""
     if kind.STEPS:
-        return sorted(outcomes.times_of(row, kind.STEPS))
+        return sorted(times_of(row, kind.STEPS))
     weeks = row[INPUT + kind.WEEKS] if kind.WEEKS else None
     first = row["as_of"] or row["at"]
     # A number of weeks that is masked is not known.

@@ -32,6 +32,10 @@ _QUANTILES = (0.1, 0.5, 0.9)
 Row = dict[str, Any]
 
 _Columns = tuple[tuple[str, str, str | None], ...]
+_NO_OUTCOME = """
+    NULL::DOUBLE AS outcome_value, 0 AS outcome_steps, NULL::TIMESTAMPTZ[] AS told_steps,
+    NULL::DOUBLE AS told_value, NULL::DOUBLE AS foretold_value
+"""
 # Units that the model's config tells.
 _OF_FIELD, _OF_OUTCOME = "of the field", "of the outcome"
 # Columns that each measure gives: name, kind, unit.
@@ -50,6 +54,8 @@ _GIVEN: dict[str, _Columns] = {
         ("outcomes", "integer", "predictions"),
         ("outcome_share", "number", "ratio"),
         ("outcome_mean", "number", _OF_OUTCOME),
+        # What was said of just those, where the model foretells the outcome.
+        ("outcome_mean_foretold", "number", _OF_OUTCOME),
     ),
 }
 # What is drawn of each.
@@ -134,9 +140,10 @@ class Trends:
         if group is not None:
             params["top"] = self._largest(group, source, sql, params, scan)
         followed = number(scan, kind, question.field)
+        foretold = "NULL" if kind.FORETELLS is None else number(scan, kind, kind.FORETELLS).sql
         query = f"""
             SELECT {_step(question.by)} AS step, {_parted(group)} AS part,
-                   {", ".join(_measures(question, kind, followed))}
+                   {", ".join(_measures(question, kind, followed, foretold))}
             FROM {source} WHERE {sql} GROUP BY ALL ORDER BY ALL
         """
         return self.database.rows(query, params, scan)
@@ -159,8 +166,7 @@ class Trends:
         told = self.database.scanner.scan(outcomes.place_of(model), about=about)
         predictions = f"SELECT * FROM {scan.source} WHERE {sql}"
         if not told.files:
-            nothing = "NULL::DOUBLE AS outcome_value, 0 AS outcome_steps"
-            return f"(SELECT *, {nothing} FROM ({predictions}))", {}
+            return f"(SELECT *, {_NO_OUTCOME} FROM ({predictions}))", {}
         return f"({outcomes.joined(predictions, kind)})", {"told": list(told.files)}
 
     def _with_errors(self, question: TrendsQuestion, rows: list[Row]) -> list[Row]:
@@ -235,7 +241,9 @@ def _step(by: str) -> str:
     return f"date_trunc('{by}', make_timestamp(epoch_us(\"at\")))"
 
 
-def _measures(question: TrendsQuestion, kind: type[Predictor], followed: Column) -> list[str]:
+def _measures(
+    question: TrendsQuestion, kind: type[Predictor], followed: Column, foretold: str
+) -> list[str]:
     """Write what is measured; the volume always, which the shares need."""
     found = ["count(*) AS volume"]
     asked = set(question.measure)
@@ -257,13 +265,25 @@ def _measures(question: TrendsQuestion, kind: type[Predictor], followed: Column)
             "approx_quantile(latency_us, 0.99) / 1000.0 AS latency_p99_ms",
         ]
     if "outcomes" in asked:
-        known = "outcome_value IS NOT NULL" if outcomes.has_steps(kind) else "outcome_steps > 0"
-        found += [
-            f"count(*) FILTER ({known}) AS outcomes",
-            f"count(*) FILTER ({known}) / count(*) AS outcome_share",
-            "avg(outcome_value) AS outcome_mean",
-        ]
+        found += _of_outcomes(kind, foretold)
     return found
+
+
+def _of_outcomes(kind: type[Predictor], foretold: str) -> list[str]:
+    """Write what is measured of what happened; of answers about many steps over those known."""
+    value, known = "outcome_value", "outcome_steps > 0"
+    share = "count(*) FILTER ({known}) / count(*)"
+    if kind.STEPS:
+        value, foretold = "told_value", "foretold_value"
+        share = f"coalesce(sum(len(told_steps)), 0) / sum({outcomes.steps_of(kind)})"
+    elif outcomes.has_steps(kind):
+        known = "outcome_value IS NOT NULL"
+    return [
+        f"count(*) FILTER ({known}) AS outcomes",
+        f"{share.format(known=known)} AS outcome_share",
+        f"avg({value}) AS outcome_mean",
+        f"avg({foretold}) FILTER ({value} IS NOT NULL) AS outcome_mean_foretold",
+    ]
 
 
 def _series(
@@ -297,6 +317,9 @@ def _series(
             high="high" if has_band else None,
             by=question.group,
             step=question.by,
+            reference=["outcome_mean_foretold"]
+            if "outcomes" in question.measure and kind.FORETELLS
+            else [],
         ),
         notes=[*notes, *(_notes(question, rows) if rows else [NOTHING])],
     )

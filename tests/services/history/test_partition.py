@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.history.decoding import OUTCOMES
 from services.history.partition import ANY_TIME, about, in_order, parted
-from services.history.reader.outcomes import time_of
+from services.history.reader.times import time_of
 from tests.services.history.reader.tables import identity
 
 NOW = datetime(2026, 7, 9, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,12 +21,14 @@ from services.history.reader.database import Database
 START = datetime(2026, 3, 2, tzinfo=UTC)
 TINY = {"hours": "number", "tenure_months": "integer", "is_active": "boolean", "region": "text"}
 RESULT = {"probability": "number", "band": "text"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM = np.random.default_rng(5)
 
 
 def identity(at: datetime) -> bytes:
     """Make an id as an answer of then has it."""
-    raw = bytearray(int(at.timestamp() * 1000).to_bytes(6, "big") + _RANDOM.bytes(10))
+    made = (at - _EPOCH) // timedelta(milliseconds=1)
+    raw = bytearray(made.to_bytes(6, "big") + _RANDOM.bytes(10))
     raw[6], raw[8] = raw[6] & 0x0F | 0x70, raw[8] & 0x3F | 0x80
     return UUID(bytes=bytes(raw)).bytes
 

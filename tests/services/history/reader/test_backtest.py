@@ -10,13 +10,21 @@ from typing import Any
 
 import pytest
 
+from bentos.catalog import predictor_type
 from core.refusals import QueryInvalid
 from core.registry import Registry
 from services.history.answers import BacktestPage
 from services.history.log import PredictionLog
 from services.history.questions import BacktestQuestion
 from services.history.reader.archive import Archive
-from services.history.reader.backtest import Backtests, Part, page_of, with_part
+from services.history.reader.backtest import (
+    Backtests,
+    Part,
+    happened_to,
+    page_of,
+    value_of,
+    with_part,
+)
 from tests.services.history.reader.tables import START, TINY, keep, keep_outcomes, opened, predicted
 from tests.tiny import Shelf, TinyPredictor, tiny_type
 
@@ -79,6 +87,23 @@ def test_a_version_without_an_input_is_asked_without_it_and_says_what_it_refuses
     without, refused = part["notes"]
     assert without == "Version 1 does not take nps: asked without."
     assert refused.startswith("Rows are refused, for example: plan")
+
+
+def test_of_many_steps_those_are_held_against_what_happened_that_are_told() -> None:
+    kind = predictor_type("demand")
+    times = [START + week * 7 * DAY for week in range(3)]
+    result = {"steps": [{"time": one.isoformat(), "value": 10.0} for one in times]}
+    row = {"outcome_value": None, "outcome_steps": 2, "told_value": 18.0, "told_steps": times[:2]}
+    happened = happened_to(row, kind)
+    assert happened is not None
+    assert happened.value == 18.0
+    assert value_of(happened.cut(result, kind), "steps.value") == 20.0
+    assert value_of(result, "steps.value") == 30.0
+    nothing = {"outcome_steps": 0, "told_value": None, "told_steps": None}
+    assert happened_to(nothing, kind) is None
+    whole = happened_to({"outcome_value": 1.0, "outcome_steps": 1}, TinyPredictor)
+    assert whole is not None
+    assert whole.cut({"probability": 0.5}, TinyPredictor) == {"probability": 0.5}
 
 
 def test_a_damaged_file_costs_its_own_rows(log: PredictionLog, backtests: Backtests) -> None:

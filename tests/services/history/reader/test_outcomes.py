@@ -18,6 +18,7 @@ from services.history.log import PredictionLog
 from services.history.questions import OutcomesQuestion, TrendsQuestion
 from services.history.reader import outcomes
 from services.history.reader.database import Database
+from services.history.reader.times import time_of
 from services.history.reader.told import Outcomes
 from services.history.reader.trends import Trends
 from tests.services.history.reader.tables import (
@@ -102,7 +103,7 @@ def of_one(
 ) -> dict[str, Any]:
     """Give what a receipt says of a prediction."""
     query, params = outcomes.of_one(row, kind)
-    about = outcomes.about_one(row, kind, outcomes.time_of(row["prediction_id"]))
+    about = outcomes.about_one(row, kind, time_of(row["prediction_id"]))
     told = database.scanner.scan(outcomes.place_of(model), about=about)
     if not told.files:
         return {"outcome_value": None, "outcome_steps": 0}
@@ -269,14 +270,16 @@ class TestSteps:
             [found] = joined(database, kind, "demand")
             assert (found["outcome_value"], found["outcome_steps"]) == (27.0, 3)
 
-    def test_nor_has_the_trend_that_holds_it(self, half_told: PredictionLog) -> None:
+    def test_a_trend_holds_what_is_told_of_it_against_what_was_said_of_just_that(
+        self, half_told: PredictionLog
+    ) -> None:
         asked = TrendsQuestion(
             model="demand", since=START - DAY, until=START + DAY, measure=["value", "outcomes"]
         )
         with opened(half_told) as database:
             [row] = table_of(Trends(database).read(asked, predictor_type("demand")))
-        assert (row["mean"], row["outcomes"], row["outcome_share"]) == (30.0, 0, 0.0)
-        assert row["outcome_mean"] is None
+        assert (row["mean"], row["outcomes"], row["outcome_share"]) == (30.0, 1, 2 / 3)
+        assert (row["outcome_mean"], row["outcome_mean_foretold"]) == (18.0, 20.0)
 
     @pytest.mark.parametrize("as_of", [None, "2026-06-20T00:00:00+00:00"])
     def test_demand_has_those_of_steps_in_other_months_whenever_it_was_asked(

@@ -18,8 +18,8 @@ from core.config import ModelConfig, load_model_config
 from core.history_faults import PredictionUnknown
 from services.history.log import PredictionLog
 from services.history.manifest import Manifest
-from services.history.reader.outcomes import time_of
 from services.history.reader.receipt import Receipts
+from services.history.reader.times import time_of
 from tests.conftest import ROOT
 from tests.services.history.reader.tables import (
     START,

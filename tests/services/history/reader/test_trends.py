@@ -161,6 +161,8 @@ def test_outcomes_are_shares_and_means_of_what_is_known(trends: Trends) -> None:
         assert row["outcomes"] == len(values)
         assert row["outcome_share"] == pytest.approx(len(values) / len(rows))
         assert row["outcome_mean"] == pytest.approx(np.mean(values))
+        said = [one["probability"] for one in rows if one["entity"] in told]
+        assert row["outcome_mean_foretold"] == pytest.approx(np.mean(said))
 
 
 def test_filters_hold_for_what_is_measured(trends: Trends) -> None:
