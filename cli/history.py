@@ -42,6 +42,8 @@ _KeyFile = Annotated[
     Path | None, typer.Option(help="File that holds the key; SEPTET_KEY without it.")
 ]
 _Query = dict[str, str | list[str]]
+# Of an entity: `measure` says the model again.
+_SEEN = ("at", "model", "value", "unit", "outcome", "found_by", "version")
 # What two sides are compared for, before the units and intervals of it.
 _COMPARED = ("measure", "a", "b", "difference", "effect (effect size)", "size")
 
@@ -158,7 +160,7 @@ def compare(
     Example: `septet history compare churn region:south --where region:north -o regions.png`
     """
     query = _query(since, until, where, more) | {"model": model, "versus": versus}
-    _series(_asker(url, key_file), "/api/history/compare", query, output)
+    _series(_asker(url, key_file), "/api/history/compare", query, output, first=_COMPARED)
 
 
 @history.command()
@@ -198,7 +200,9 @@ def entity(
     Example: `septet history entity C0000017 --since 365d -o client.svg`
     """
     query = _query(since, until, None, None)
-    _series(_asker(url, key_file), f"/api/history/entities/{quote(name)}", query, output)
+    _series(
+        _asker(url, key_file), f"/api/history/entities/{quote(name)}", query, output, first=_SEEN
+    )
 
 
 @history.command()
@@ -350,7 +354,9 @@ def _query(
     return found
 
 
-def _series(asker: Asker, path: str, query: _Query, output: Path | None) -> None:
+def _series(
+    asker: Asker, path: str, query: _Query, output: Path | None, *, first: Sequence[str] = ()
+) -> None:
     """Show a series as a table, or write it to a file."""
     if output is not None:
         _write(asker, path, query, output, forms=("png", "svg", "json"))
@@ -360,7 +366,7 @@ def _series(asker: Asker, path: str, query: _Query, output: Path | None) -> None
         column["name"] + (f" ({column['unit']})" if column["unit"] else "")
         for column in page["columns"]
     ]
-    show(names, page["rows"], page, first=_COMPARED, whole="-o all.json")
+    show(names, page["rows"], page, first=first, whole="-o all.json")
 
 
 def _write(asker: Asker, path: str, query: _Query, output: Path, *, forms: Sequence[str]) -> None:

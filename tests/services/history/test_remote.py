@@ -15,7 +15,7 @@ import uvicorn
 
 from core import history_faults
 from core.errors import SeptetError
-from core.history_faults import HistoryDown
+from core.history_faults import HistoryDown, LogOfLaterVersion
 from core.settings import Settings
 from services.history.answers import NOTES
 from services.history.historian import Counter, Questions
@@ -32,7 +32,8 @@ KINDS = [
     if isinstance(kind, type)
     and issubclass(kind, SeptetError)
     and kind.__module__ == history_faults.__name__
-    and kind is not HistoryDown
+    # Told of by the platform itself, and in the historian's log alone: it names a file.
+    and kind not in {HistoryDown, LogOfLaterVersion}
 ]
 
 

@@ -101,7 +101,7 @@ def test_each_series_knows_the_units_of_the_model_s_config(library: Library) -> 
 def test_an_input_has_its_unit_its_steps_and_its_filters(library: Library, name: str) -> None:
     asked = {**SPAN, "since": START + DAY / 2, "where": ["region:r1"], "by": "day"}
     whole = read(library.feature(FeatureQuestion(**{**asked, "since": START}), Asking(name)))
-    assert whole.title.startswith("churn (region r1): input hours against training")
+    assert whole.title == "churn (region r1): input hours by day"
     assert whole.chart.step == "day"
     of_input = {"median", "low", "high", "training_median", "training_low", "training_high"}
     assert {units(whole)[column] for column in of_input} == {"hours"}
