@@ -232,7 +232,7 @@ def _of_input(
 ) -> Series:
     """Say of the distribution of an input which predictions it is of, in which unit and steps."""
     times = [datetime.fromisoformat(row[0]) for row in series.rows]
-    of_input = {"median", "low", "high", *series.chart.reference}
+    of_input = {part + name for part in ("", "training_") for name in ("low", "median", "high")}
     columns = [
         column.model_copy(update={"unit": unit})
         if column.name in of_input and column.unit is None
