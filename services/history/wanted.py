@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.history.partition import OUTCOME_OF
 
-if TYPE_CHECKING:
-    from services.history.erasure import Erasure
-
 # From the SHA-256 of an entity to what the log has in its place, where its column is masked.
 Conceal = Callable[[str], str]
+
+
+class Asked(Protocol):
+    """What is known of an erasure."""
+
+    @property
+    def entity_sha256(self) -> str:
+        """The entity, as its SHA-256 in hex."""
+
+    @property
+    def asked_us(self) -> int:
+        """When it was asked, in microseconds since 1970."""
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """Ids of the entity's predictions, in hex, as far as they are known."""
 
 
 class Wanted:
@@ -33,7 +46,7 @@ class Wanted:
     """
 
     def __init__(
-        self, erasures: Iterable[Erasure], conceal: Conceal | None, links: Collection[str] = ()
+        self, erasures: Iterable[Asked], conceal: Conceal | None, links: Collection[str] = ()
     ) -> None:
         self._erasures = tuple(erasures)
         self._columns = ("entity", *links)
