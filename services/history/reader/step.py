@@ -1,4 +1,4 @@
-"""Steps of time, UTC: where they begin, what they are called, which are not whole."""
+"""Steps of time, UTC: which follows, what they are called, which are not whole."""
 
 from __future__ import annotations
 
@@ -8,25 +8,6 @@ from core import clock
 from services.history.questions import Step
 
 _LONG = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-
-
-def begin_of(at: datetime, by: Step) -> datetime:
-    """Give the begin of the step that holds a time.
-
-    Parameters
-    ----------
-    at
-        The time, with its zone.
-    by
-        Length of the step.
-    """
-    hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if by == "hour":
-        return hour
-    day = hour.replace(hour=0)
-    if by == "week":
-        return day - timedelta(days=day.weekday())
-    return day if by == "day" else day.replace(day=1)
 
 
 def following(begin: datetime, by: Step) -> datetime:
